@@ -1,0 +1,161 @@
+import { realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type Arguments,
+  type Command,
+  helpText,
+  isSet,
+  parseArguments,
+  refuseSwallowedFlags,
+  textOf,
+} from './command.ts';
+import { exitStatusOfBug, formatProblem, messageOf, StrataError } from './errors.ts';
+import { nearest } from './nearest.ts';
+import { createScrubber } from './scrub.ts';
+import { type Session, systemClock } from './session.ts';
+import { createTerminal, type Terminal } from './terminal.ts';
+
+const commandNames = ['env', 'generate', 'render', 'diff', 'up', 'down', 'status', 'sandbox', 'try'] as const;
+
+/** Loads a file of scripts/, whichever way this Node reads TypeScript. */
+export type Load = (file: string) => Promise<unknown>;
+
+async function loadCommand(name: string | undefined, load: Load): Promise<Command> {
+  if (!(commandNames as readonly (string | undefined)[]).includes(name)) {
+    const meant = name && nearest(name, commandNames);
+    throw new StrataError(
+      'USAGE',
+      `${name ? `unknown command ${name}` : 'which command?'}${meant ? `, did you mean ${meant}?` : ''}`,
+      {
+        hint: `npm run ${commandNames.join(' | ')}`,
+      },
+    );
+  }
+  const { command } = (await load(`./${name}.ts`)) as { command: Command };
+  return command;
+}
+
+function resolveRoot(home: string, root: string | undefined): string {
+  if (root === undefined) return home;
+  // npm runs scripts in the package's folder; the user typed the path somewhere else.
+  const resolved = path.resolve(process.env.INIT_CWD ?? process.cwd(), root);
+  try {
+    if (statSync(resolved).isDirectory()) return realpathSync(resolved);
+  } catch {
+    // told below
+  }
+  throw new StrataError('USAGE', `--root ${root} is not a folder`, {
+    hint: 'name a folder that has overlays/ in it',
+  });
+}
+
+function formatError(error: StrataError, terminal: Terminal): string {
+  const { style } = terminal;
+  const lines = error.problems.map((problem) => formatProblem(problem));
+  lines.push(`${style.red('error')}: ${error.message} [${error.code}]`);
+  if (error.hint) lines.push(`  ${style.bold('next')}: ${error.hint}`);
+  return lines.join('\n');
+}
+
+const formatBug = (error: unknown): string =>
+  `error: this is a bug in strata\n${(error instanceof Error && error.stack) || messageOf(error)}`;
+
+function argumentsOf(command: Command, words: readonly string[]): Arguments {
+  try {
+    return parseArguments(command, words);
+  } catch (error) {
+    // A flag that npm took leaves its value behind as one argument too many.
+    const positionals = words.filter((word) => !word.startsWith('-'));
+    refuseSwallowedFlags(command, { positionals, flags: {} }, process.env);
+    throw error;
+  }
+}
+
+/** A write that fails says so some ticks later, also where the write itself was synchronous. */
+const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => stream.write('', () => setImmediate(resolve)));
+
+/** Runs one command to its end; the only place that ends the process. */
+export async function main(argv: readonly string[], load: Load): Promise<void> {
+  const cleanups = new Set<() => void>();
+  const runCleanups = (): void => {
+    for (const cleanup of [...cleanups].reverse()) {
+      cleanups.delete(cleanup);
+      try {
+        cleanup();
+      } catch {
+        // One cleanup that fails may not keep the others from running.
+      }
+    }
+  };
+  process.on('exit', runCleanups);
+
+  const scrubber = createScrubber();
+  const terminal = createTerminal(process, process.env, scrubber, { verbose: argv.includes('--verbose') });
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (interruption.signal.aborted) process.exit(130);
+      terminal.live([]);
+      terminal.say(
+        `${signal === 'SIGINT' ? 'interrupted' : `stopped by ${signal}`}: cleaning up (again to end at once)`,
+      );
+      interruption.abort(
+        new StrataError('INTERRUPTED', 'interrupted', { hint: 'the same command again finishes the job' }),
+      );
+    });
+  }
+
+  // Node's own status for these is 1, which `diff` uses for "changed".
+  process.on('uncaughtException', (error) => {
+    terminal.live([]);
+    terminal.say(formatBug(error));
+    process.exit(exitStatusOfBug);
+  });
+
+  let status: number;
+  try {
+    const command = await loadCommand(argv[0], load);
+    const args = argumentsOf(command, argv.slice(1));
+    if (isSet(args, 'help')) {
+      terminal.data(helpText(command));
+      status = 0;
+    } else {
+      refuseSwallowedFlags(command, args, process.env);
+      const home = realpathSync(fileURLToPath(new URL('../..', import.meta.url)));
+      const session: Session = {
+        root: resolveRoot(home, textOf(args, 'root')),
+        home,
+        environment: process.env,
+        terminal,
+        scrubber,
+        clock: systemClock,
+        signal: interruption.signal,
+        atExit(cleanup) {
+          cleanups.add(cleanup);
+          return () => cleanups.delete(cleanup);
+        },
+      };
+      status = await command.run(session, args);
+    }
+    terminal.live([]);
+    await flushed(process.stdout);
+    terminal.assertWritten();
+  } catch (thrown) {
+    // Whatever breaks because of an interruption is an interruption.
+    const error = interruption.signal.aborted ? interruption.signal.reason : thrown;
+    terminal.live([]);
+    if (error instanceof StrataError) {
+      terminal.say(formatError(error, terminal));
+      status = error.exitStatus;
+    } else {
+      terminal.say(formatBug(error));
+      status = exitStatusOfBug;
+    }
+  }
+  runCleanups();
+  process.exitCode = status;
+  // Sockets and children that are still closing may not keep a finished command alive.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(status)));
+}
