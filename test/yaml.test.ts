@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { formatYaml, parseYaml, parseYamlStream } from '../scripts/lib/yaml.ts';
+import { anyText } from './support/text.ts';
+
+const yaml = suite('parseYaml');
+
+for (const [name, text, expected] of [
+  ['a value', 'a: 1', { value: { a: 1 } }],
+  ['nothing', '', { value: null }],
+  ['an alias', 'a: &x {b: 1}\nc: *x', { value: { a: { b: 1 }, c: { b: 1 } } }],
+  ['YAML 1.2 words as text', 'a: on\nb: no\nc: y', { value: { a: 'on', b: 'no', c: 'y' } }],
+] as [string, string, unknown][]) {
+  yaml(`reads ${name}`, () => assert.equal(parseYaml(text), expected));
+}
+
+for (const [name, text, line] of [
+  ['a bracket that is never closed', 'a: 1\nb: [secret', 2],
+  ['a key twice', 'a: 1\nb: 2\na: secret', 3],
+  ['a second document', 'a: 1\n---\nb: secret', 2],
+  ['an alias of nothing', 'a: 1\nb: 2\nc: *secret', 3],
+] as [string, string, number][]) {
+  yaml(`tells the line of ${name}, never the text`, () => {
+    const parsed = parseYaml(text);
+    assert.is(parsed.error === undefined ? undefined : parsed.line, line);
+    assert.not.match(JSON.stringify(parsed), 'secret');
+  });
+}
+
+yaml('a bomb of aliases is refused instead of opened', () => {
+  const bomb = ['a0: &a0 [x,x,x,x,x,x,x,x,x]'];
+  for (let level = 1; level < 9; level++)
+    bomb.push(
+      `a${level}: &a${level} [${Array(9)
+        .fill(`*a${level - 1}`)
+        .join(',')}]`,
+    );
+  assert.is(parseYaml(bomb.join('\n')).error, 'BAD_ALIAS');
+});
+
+const streams = suite('parseYamlStream');
+
+for (const [name, text, expected] of [
+  ['nothing', '', []],
+  ['one document', 'a: 1', [{ a: 1 }]],
+  ['several, empty ones too', 'a: 1\n---\n---\nb: 2\n', [{ a: 1 }, null, { b: 2 }]],
+  ['a key twice, as Kustomize may print it', 'a: 1\na: 2\n', [{ a: 2 }]],
+] as [string, string, unknown[]][]) {
+  streams(`reads ${name}`, () => assert.equal(parseYamlStream(text), expected));
+}
+
+const formatting = suite('formatYaml');
+
+formatting('keeps the order of keys, folds nothing, repeats instead of referring', () => {
+  const shared = { x: 1 };
+  assert.is(
+    formatYaml({ b: 'word '.repeat(40).trim(), a: [shared, shared] }),
+    `b: ${'word '.repeat(40).trim()}\na:\n  - x: 1\n  - x: 1\n`,
+  );
+});
+
+formatting('what it writes is read back as it was', () => {
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.string(), fc.oneof(fc.string(), anyText(), fc.boolean(), fc.integer())),
+      (value) => {
+        assert.equal(parseYaml(formatYaml(value)).value, { ...value });
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+yaml.run();
+streams.run();
+formatting.run();
