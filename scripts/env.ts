@@ -1,0 +1,183 @@
+import path from 'node:path';
+import { type Arguments, type Command, isSet, overlayOf, textsOf } from './lib/command.ts';
+import { destinationOf, loadContract } from './lib/contract.ts';
+import { parseEnvFile } from './lib/envfile.ts';
+import { formatProblem, type Problem, StrataError } from './lib/errors.ts';
+import { fillEmpty, generatedKeys, randomSecret, writeNewFile } from './lib/init.ts';
+import { outputOf } from './lib/output.ts';
+import { diskTreeFiles } from './lib/overlay.ts';
+import { readRunningSandbox } from './lib/sandbox.ts';
+import type { Session } from './lib/session.ts';
+import { clip, formatTable, type Style, type Terminal } from './lib/terminal.ts';
+import { type EnvReport, type EnvValue, readEnvValues, throwOnEnvErrors } from './lib/values.ts';
+
+/** `default`: from strata.yaml. `unset`: optional and not set, so nothing is generated for it. */
+type State = 'set' | 'default' | 'empty' | 'unset' | 'missing';
+
+function stateOf({ field, value, source }: EnvValue): State {
+  if (value === undefined) return field.optional ? 'unset' : 'missing';
+  if (value === '') return 'empty';
+  return source?.kind === 'default' ? 'default' : 'set';
+}
+
+function sourceText({ source }: EnvValue): string {
+  if (!source) return '–';
+  return source.kind === 'process'
+    ? 'process'
+    : `${source.kind === 'default' ? 'default ' : ''}${source.file}:${source.line}`;
+}
+
+function destinationText({ field }: EnvValue): string {
+  const { object, dataKey, envKey } = field;
+  return `${object.kind}/${dataKey === envKey ? object.name : destinationOf(field)}`;
+}
+
+const printed = (value: string): string => (/\p{Cc}/u.test(value) ? JSON.stringify(value) : value);
+
+function stateText(entry: EnvValue, style: Style): string {
+  const { field, value = '' } = entry;
+  const state = stateOf(entry);
+  if (state === 'missing') return style.red('missing');
+  if (state === 'unset') return style.dim('not set');
+  if (state === 'empty') return style.dim('empty');
+  return field.secret ? `set (${[...value].length} characters)` : clip(printed(value), 24);
+}
+
+/** A key that feeds several objects alike is one row. */
+function tableOf(values: readonly EnvValue[], style: Style): string[] {
+  const rows = new Map<string, { key: string; source: string; destinations: string[]; state: string }>();
+  for (const entry of values) {
+    const source = sourceText(entry);
+    const state = stateText(entry, style);
+    const identity = JSON.stringify([entry.field.envKey, source, state]);
+    const row = rows.get(identity) ?? { key: entry.field.envKey, source, destinations: [], state };
+    row.destinations.push(destinationText(entry));
+    rows.set(identity, row);
+  }
+  const header = ['KEY', 'STATE', 'SOURCE', 'GOES TO'];
+  return formatTable([
+    header.map((title) => style.bold(title)),
+    ...[...rows.values()].map(({ key, source, destinations, state }) => [
+      key,
+      state,
+      source,
+      destinations.join(', '),
+    ]),
+  ]);
+}
+
+/** The last column is the least missed where a terminal is narrow. */
+function fitted(lines: readonly string[], { outIsTerminal, columns }: Terminal): string {
+  return lines.map((line) => (outIsTerminal ? clip(line, columns) : line)).join('\n');
+}
+
+function jsonOf(overlay: string, report: EnvReport): string {
+  const values = report.values.map((entry) => {
+    const { field, value, source } = entry;
+    return {
+      key: field.envKey,
+      object: field.object,
+      dataKey: field.dataKey,
+      secret: field.secret,
+      state: stateOf(entry),
+      source: source ?? null,
+      ...(value === undefined ? {} : field.secret ? { length: [...value].length } : { value }),
+    };
+  });
+  return JSON.stringify({ schema: 'strata.dev/env/v1', overlay, values, problems: report.problems }, null, 2);
+}
+
+const isWarning = ({ severity }: Problem): boolean => severity === 'warning';
+
+async function show(session: Session, args: Arguments, overlay: string): Promise<number> {
+  const output = outputOf(args);
+  const { terminal } = session;
+  const sandbox = isSet(args, 'sandbox') ? await readRunningSandbox(session) : undefined;
+  const report = await readEnvValues(session, overlay, {
+    envFiles: textsOf(args, 'env-file'),
+    fromProcess: isSet(args, 'from-process'),
+    sandboxEnvFile: sandbox?.envFile,
+  });
+  terminal.data(
+    output === 'json' ? jsonOf(overlay, report) : fitted(tableOf(report.values, terminal.outStyle), terminal),
+  );
+  throwOnEnvErrors(overlay, report);
+  for (const problem of report.problems) terminal.say(formatProblem(problem));
+  return 0;
+}
+
+const makeOne = '`openssl rand -base64 36` makes a good value';
+
+/** @throws StrataError always: the user asked for a file and there is none that is new */
+function refuseExisting(text: string, keys: readonly string[]): never {
+  const { values } = parseEnvFile(text, '.env', new Set());
+  const problems = keys
+    .filter((key) => !values.get(key)?.value)
+    .map((key): Problem => {
+      const line = values.get(key)?.line;
+      return {
+        severity: 'error',
+        file: '.env',
+        ...(line ? { line } : {}),
+        subject: key,
+        message: line ? 'is empty' : 'is missing',
+        hint: makeOne,
+      };
+    });
+  throw new StrataError('FILE_UNWRITABLE', '.env exists already; nothing was changed', {
+    problems,
+    hint: problems.length > 0 ? `add what is missing to .env yourself; ${makeOne}` : 'npm run env',
+  });
+}
+
+async function init(session: Session, overlay: string): Promise<number> {
+  const { root, terminal, scrubber } = session;
+  const files = diskTreeFiles(root);
+  const keys = generatedKeys(await loadContract(root, overlay));
+  const existing = await files.read('.env');
+  if (existing !== undefined) refuseExisting(existing, keys);
+  const example = await files.read('.env.example');
+  if (example === undefined) {
+    throw new StrataError('FILE_UNREADABLE', '.env.example cannot be read: there is no such file', {
+      hint: 'write .env yourself; npm run env shows the keys',
+    });
+  }
+  const { text, filled } = fillEmpty(example, keys, () => {
+    const value = randomSecret();
+    scrubber.add('generated', value);
+    return value;
+  });
+  if (!writeNewFile(path.join(root, '.env'), text, '.env')) refuseExisting('', []);
+  terminal.say('wrote .env from .env.example, readable by you alone');
+  if (filled.length > 0) terminal.say(`generated: ${filled.join(', ')}`);
+  return sayWhatIsNext(session, overlay);
+}
+
+async function sayWhatIsNext(session: Session, overlay: string): Promise<number> {
+  const { terminal } = session;
+  const { problems } = await readEnvValues(session, overlay);
+  for (const problem of problems) {
+    // What is still to be filled in is no failure of this command.
+    terminal.say(
+      isWarning(problem) ? formatProblem(problem) : formatProblem(problem).replace(/^error/, 'to do'),
+    );
+  }
+  terminal.say(`next: fill in .env, then npm run env -- ${overlay}`);
+  return 0;
+}
+
+export const command: Command = {
+  name: 'env',
+  summary: 'Show each env value of an overlay: where it comes from, where it goes, what is missing.',
+  usage: '[OVERLAY] [flags]',
+  flags: ['root', 'env-file', 'from-process', 'sandbox', 'output', 'init', 'verbose'],
+  positionals: 1,
+  notes: [
+    'Values of secrets are never shown, only their length. OVERLAY is minikube unless given.',
+    'Exit status: 0 all is set, 2 something is missing or invalid; the table is printed either way.',
+  ].join('\n'),
+  async run(session, args) {
+    const overlay = overlayOf(args);
+    return isSet(args, 'init') ? init(session, overlay) : show(session, args, overlay);
+  },
+};
