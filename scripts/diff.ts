@@ -1,0 +1,39 @@
+import { planOverlay, warnOfBuildTime } from './lib/cluster.ts';
+import { type Command, isSet } from './lib/command.ts';
+import { outputOf } from './lib/output.ts';
+import { formatPlan, placeLine, planToJson } from './lib/report.ts';
+
+export const command: Command = {
+  name: 'diff',
+  summary: 'Show what up would change, by asking the server.',
+  usage: '[OVERLAY] [flags]',
+  flags: [
+    'root',
+    'context',
+    'sandbox',
+    'env-file',
+    'from-process',
+    'image',
+    'force-conflicts',
+    'output',
+    'exit-zero',
+    'verbose',
+  ],
+  positionals: 1,
+  notes: [
+    'Exit status: 0 clean, 1 changed, 2 usage or configuration, 3 the cluster or a tool refused.',
+    'OVERLAY is minikube unless given. Secrets are shown by key and length, never by value.',
+  ].join('\n'),
+  async run(session, args) {
+    const output = outputOf(args);
+    const { prepared, place, connection, plan } = await planOverlay(session, args);
+    connection.close();
+    if (output === 'json') session.terminal.data(JSON.stringify(planToJson(plan, place), null, 2));
+    else {
+      session.terminal.say(placeLine(place));
+      session.terminal.data(formatPlan(plan, session.terminal.outStyle).join('\n'));
+    }
+    warnOfBuildTime(session, prepared, plan);
+    return plan.isChanged && !isSet(args, 'exit-zero') ? 1 : 0;
+  },
+};

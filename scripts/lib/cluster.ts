@@ -1,0 +1,257 @@
+import { type Arguments, isSet, textOf } from './command.ts';
+import { type Connection, connect } from './connection.ts';
+import { formatProblem, type Problem, StrataError, sortProblems } from './errors.ts';
+import { type Context, isLocal, readKubeconfig } from './kubeconfig.ts';
+import type { Kubectl } from './kubectl.ts';
+import { type ClusterState, dryRun, holderOfNodePort, readLive, readState, readUsers } from './live.ts';
+import { groupKindOf, referenceOf, textAt } from './manifest.ts';
+import { makePlan, type Objection, objectionsTo, type Plan, type PlanInput, surplusOf } from './plan.ts';
+import { type Prepared, prepare, renderVerified } from './prepare.ts';
+import type { Rendered } from './render.ts';
+import type { Place } from './report.ts';
+import type { SandboxInfo } from './sandbox.ts';
+import type { Session } from './session.ts';
+import { chooseContext } from './target.ts';
+
+export interface TargetInput {
+  overlay: string;
+  contexts: readonly string[];
+  /** Where the list of contexts stands, or should stand. */
+  contextsFile: string;
+  sandbox: SandboxInfo | undefined;
+}
+
+/**
+ * Where the overlay may go. Reads kubeconfig files only: no byte is sent.
+ * @throws StrataError CONTEXT_REFUSED, KUBECONFIG_INVALID
+ */
+export function targetOf(session: Session, args: Arguments, input: TargetInput): Context {
+  const wanted = textOf(args, 'context');
+  if (input.sandbox && wanted !== undefined && wanted !== input.sandbox.context) {
+    throw new StrataError('USAGE', '--sandbox and --context name two clusters', {
+      hint: 'leave one of them out',
+    });
+  }
+  return chooseContext(readKubeconfig(session.environment, input.sandbox?.kubeconfig), {
+    overlay: input.overlay,
+    allowed: input.sandbox ? [input.sandbox.context] : input.contexts,
+    allowedFile: input.contextsFile,
+    wanted,
+  });
+}
+
+const targetInput = (prepared: Prepared): TargetInput => ({
+  overlay: prepared.overlay,
+  contexts: prepared.contract.contexts,
+  contextsFile: prepared.contract.contextsPlace?.file ?? `overlays/${prepared.overlay}/strata.yaml`,
+  sandbox: prepared.sandbox,
+});
+
+export const placeOf = (prepared: { overlay: string; namespace: string }, context: Context): Place => ({
+  overlay: prepared.overlay,
+  context: context.name,
+  server: context.server,
+  namespace: prepared.namespace,
+});
+
+/**
+ * @throws StrataError CONFIRMATION_NEEDED when nobody can be asked, before anything is sent
+ */
+export function requireConfirmable(
+  session: Session,
+  args: Arguments,
+  context: Context,
+  script: string,
+): void {
+  if (isSet(args, 'yes') || isLocal(context) || session.terminal.interactive) return;
+  throw new StrataError(
+    'CONFIRMATION_NEEDED',
+    `context ${context.name} is not local, and there is no terminal to ask in`,
+    {
+      hint: `npm run ${script} --yes, after a look at the diff`,
+    },
+  );
+}
+
+/** Typing the overlay's name is the answer that no reflex gives. @throws StrataError DECLINED */
+export async function confirm(
+  session: Session,
+  args: Arguments,
+  context: Context,
+  place: Place,
+  deed: string,
+): Promise<void> {
+  if (isSet(args, 'yes') || isLocal(context)) return;
+  const { style } = session.terminal;
+  const question = `${deed} ${style.bold(place.overlay)} in context ${style.bold(place.context)}, namespace ${place.namespace}? Type the overlay's name: `;
+  const answer = await session.terminal.ask(question, session.signal);
+  if (answer?.trim() === place.overlay) return;
+  throw new StrataError('DECLINED', 'declined, nothing was changed');
+}
+
+export interface Compared {
+  connection: Connection;
+  state: ClusterState;
+  plan: Plan;
+}
+
+/** Opens the connection while `rendering` is under way. */
+async function connectWhile<T>(
+  session: Session,
+  kubectl: Kubectl,
+  context: Context,
+  rendering: Promise<T>,
+): Promise<[Connection, T]> {
+  const connecting = connect(session, kubectl, context);
+  const [connected, rendered] = await Promise.allSettled([connecting, rendering]);
+  // What is wrong in the tree is the user's to mend first.
+  if (rendered.status === 'rejected') throw rendered.reason;
+  if (connected.status === 'rejected') throw connected.reason;
+  return [connected.value, rendered.value];
+}
+
+/**
+ * Asks the server what it would make of the manifests.
+ * @throws StrataError CONFLICT, NOT_OWNED, CLUSTER_REFUSED with every objection
+ */
+async function compare(
+  session: Session,
+  connection: Connection,
+  prepared: Prepared,
+  rendered: Rendered,
+  force: boolean,
+): Promise<Compared> {
+  const { inventory } = prepared;
+  const objects = rendered.manifests.map(({ object }) => object);
+  const state = await readState(
+    connection,
+    inventory,
+    new Set(objects.map((object) => groupKindOf(referenceOf(object)))),
+  );
+  refuseTerminating(connection, state, prepared.namespace);
+  const ownKinds = new Set(
+    objects
+      .filter(({ kind }) => kind === 'CustomResourceDefinition')
+      .map((object) =>
+        groupKindOf({
+          group: textAt(object, 'spec', 'group') ?? '',
+          kind: textAt(object, 'spec', 'names', 'kind') ?? '',
+        }),
+      ),
+  );
+  const surplus = surplusOf(inventory, state.members, rendered.manifests);
+  const needsUsers = surplus.some(({ kind }) => kind === 'ConfigMap' || kind === 'Secret');
+  const [live, users, ...dryRuns] = await Promise.all([
+    readLive(connection, state, objects),
+    needsUsers ? readUsers(connection, state, prepared.namespace) : new Map(),
+    ...objects.map((object) => dryRun(connection, state, object, { force, ownKinds })),
+  ]);
+  const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users };
+  const objections = objectionsTo(input);
+  if (objections.length > 0) throw await explainObjections(session, connection, objections, prepared);
+  return { connection, state, plan: makePlan(input) };
+}
+
+function refuseTerminating(connection: Connection, state: ClusterState, namespace: string): void {
+  if (!state.namespace?.metadata.deletionTimestamp) return;
+  throw new StrataError('CLUSTER_REFUSED', `namespace ${namespace} is still being deleted`, {
+    hint: `kubectl --context ${connection.context.name} get namespace ${namespace} -o yaml shows what holds it; then the same command again`,
+  });
+}
+
+async function explainObjections(
+  session: Session,
+  connection: Connection,
+  objections: readonly Objection[],
+  prepared: Prepared,
+): Promise<StrataError> {
+  const problems = await Promise.all(
+    objections.map(async (objection): Promise<Problem> => {
+      const port = /nodePort.*?: (\d+): provided port is already allocated/.exec(objection.message)?.[1];
+      const holder = port && (await holderOfNodePort(connection, Number(port)));
+      const isForbidden = /\bUser "[^"]*" cannot /.test(objection.message);
+      const hint = holder
+        ? `node port ${port} is held by Service ${holder}: take another one, or delete that`
+        : isForbidden
+          ? `ask for the right, then check with: kubectl --context ${connection.context.name} auth can-i --list -n ${prepared.namespace}`
+          : undefined;
+      return {
+        ...objection,
+        message: session.scrubber.scrub(objection.message),
+        ...(hint ? { hint } : {}),
+      };
+    }),
+  );
+  const kinds = new Set(objections.map(({ kind }) => kind));
+  const code = kinds.has('not owned') ? 'NOT_OWNED' : kinds.has('refused') ? 'CLUSTER_REFUSED' : 'CONFLICT';
+  const summary = {
+    NOT_OWNED: 'objects of the same name are there already, and strata did not make them',
+    CLUSTER_REFUSED: 'the cluster does not take these objects; nothing was changed',
+    CONFLICT: 'other managers hold fields that the overlay sets; nothing was changed',
+  }[code];
+  return new StrataError(code, summary, {
+    problems: sortProblems(problems),
+    hint:
+      code === 'CONFLICT' ? `take the fields over: --force-conflicts` : `npm run diff -- ${prepared.overlay}`,
+  });
+}
+
+/** Values that are baked into images when those are built: changing them in the cluster alone changes nothing. */
+export function warnOfBuildTime(session: Session, prepared: Prepared, plan: Plan): void {
+  const baked = new Map(
+    prepared.values
+      .filter(({ field }) => field.buildTime)
+      .map(({ field }) => [`${field.object.name}/${field.dataKey}`, field.envKey]),
+  );
+  for (const planned of plan.objects) {
+    const before = planned.replaces?.before;
+    if (before === undefined || planned.after === undefined) continue;
+    const name = planned.replaces!.reference.name.replace(/-[^-]+$/, '');
+    const [old, fresh] = [before.data ?? {}, planned.after.data ?? {}] as Record<string, unknown>[];
+    for (const key of new Set([...Object.keys(old!), ...Object.keys(fresh!)])) {
+      const envKey = baked.get(`${name}/${key}`);
+      if (envKey === undefined || old![key] === fresh![key]) continue;
+      session.terminal.say(
+        formatProblem({
+          severity: 'warning',
+          subject: envKey,
+          message: 'changes, but it is baked into the image when that is built',
+          hint: 'rebuild the image, then up with --image NAME=REPOSITORY:NEWTAG',
+        }),
+      );
+    }
+  }
+}
+
+export interface Planned extends Compared {
+  prepared: Prepared;
+  context: Context;
+  place: Place;
+  rendered: Rendered;
+  /** Milliseconds. */
+  durations: { rendering: number; comparing: number };
+}
+
+/**
+ * Everything that `diff` and `up` do alike: from the env files to the plan. `mayGoTo` has its say about the context
+ * before anything is sent there.
+ */
+export async function planOverlay(
+  session: Session,
+  args: Arguments,
+  mayGoTo: (context: Context, overlay: string) => void = () => {},
+): Promise<Planned> {
+  const { clock, terminal } = session;
+  const started = clock.now();
+  const prepared = await prepare(session, args);
+  const context = targetOf(session, args, targetInput(prepared));
+  mayGoTo(context, prepared.overlay);
+  terminal.live(['rendering and connecting …']);
+  const rendering = renderVerified(session, prepared);
+  const [connection, rendered] = await connectWhile(session, prepared.kubectl, context, rendering);
+  const renderedAt = clock.now();
+  terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
+  const compared = await compare(session, connection, prepared, rendered, isSet(args, 'force-conflicts'));
+  const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
+  return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, durations };
+}

@@ -1,0 +1,423 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { $ } from 'zx/core';
+import { StrataError, systemCode } from './errors.ts';
+import type { Context } from './kubeconfig.ts';
+import { childEnvironment, type Kubectl, posixShell, runKubectl } from './kubectl.ts';
+import { isRecord, textAt } from './manifest.ts';
+import type { Scrubber } from './scrub.ts';
+import type { Session } from './session.ts';
+
+export interface Request {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Path with query, as the API server knows it. */
+  path: string;
+  body?: unknown;
+  contentType?: string;
+  accept?: string;
+  /** A dry run or a read: sending it twice does no harm. */
+  repeatable?: boolean;
+}
+
+export interface Answer {
+  status: number;
+  body: unknown;
+}
+
+export interface WatchEvent {
+  type: string;
+  object: unknown;
+}
+
+export interface Connection {
+  context: Context;
+  /** Any answer of the server, also a refusal. @throws StrataError CLUSTER_UNREACHABLE when there is none */
+  request(request: Request): Promise<Answer>;
+  /** The object, or undefined when there is none. @throws StrataError for any other refusal */
+  get(path: string): Promise<unknown>;
+  /** Hands over events until the server ends the stream (resolves), it breaks (rejects) or `signal` is aborted (resolves). */
+  watch(path: string, signal: AbortSignal, onEvent: (event: WatchEvent) => void): Promise<void>;
+  close(): void;
+}
+
+const oldestMinor = 30;
+/** Milliseconds; a request that takes longer has failed. */
+const requestDeadline = 30_000;
+const startDeadline = 20_000;
+const attempts = 5;
+const concurrency = 16;
+
+/**
+ * `kubectl proxy` on a socket only this user can reach; kubectl is the only program that holds credentials.
+ * It ends when our end of the pipe closes, so a SIGKILL of strata leaves no open door and no socket behind.
+ */
+async function startProxy(
+  session: Session,
+  kubectl: Kubectl,
+  context: Context,
+): Promise<{ socket: string; stop: () => void; failure: () => string }> {
+  // A socket's path is limited to about 100 bytes: a deep TMPDIR does not fit.
+  const base = Buffer.byteLength(tmpdir()) > 60 ? '/tmp' : tmpdir();
+  const folder = mkdtempSync(path.join(base, 'strata-'));
+  const socket = path.join(folder, 's');
+  const args = ['proxy', '--context', context.name, `--unix-socket=${socket}`, '--append-server-path'];
+  session.terminal.detail(`$ kubectl ${args.join(' ')}`);
+  const child = $({
+    ...posixShell,
+    quiet: true,
+    nothrow: true,
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: childEnvironment(session, kubectl.kubeconfig),
+  })`exec 3<&0; ${kubectl.program} ${args} 3<&- & proxy=$!; (cat <&3 >/dev/null; kill $proxy 2>/dev/null; rm -rf ${folder}) & wait $proxy`;
+  child.stdin.on('error', () => {});
+  let errors = '';
+  let ended = false;
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString('utf8');
+    // Whole lines: the rest of a secret that was cut in two would not be known for one.
+    if (errors.length > 4000) errors = errors.slice(errors.indexOf('\n', errors.length - 4000) + 1);
+  });
+  const stop = (): void => {
+    forget();
+    ended = true;
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+    } catch {
+      // already gone
+    }
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const forget = session.atExit(stop);
+
+  const exited = child.then((output) => {
+    ended = true;
+    return `exit status ${output.exitCode}`;
+  });
+  const serving = new Promise<'serving'>((resolve) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line.startsWith('Starting to serve')) resolve('serving');
+    });
+  });
+  const deadline = AbortSignal.any([session.signal, AbortSignal.timeout(startDeadline)]);
+  const timedOut = new Promise<'no answer within 20 s'>((resolve) => {
+    deadline.addEventListener('abort', () => resolve('no answer within 20 s'), { once: true });
+  });
+  const outcome = await Promise.race([serving, exited, timedOut]);
+  session.signal.throwIfAborted();
+  if (outcome !== 'serving') {
+    stop();
+    throw new StrataError(
+      'KUBECTL_FAILED',
+      `kubectl proxy did not start: ${session.scrubber.scrub(errors).trim() || outcome}`,
+      {
+        hint: `kubectl --context ${context.name} cluster-info`,
+      },
+    );
+  }
+  return {
+    socket,
+    stop,
+    failure: () => (ended ? `kubectl proxy ended: ${session.scrubber.scrub(errors).trim()}` : ''),
+  };
+}
+
+/** Hands out `count` places; each caller returns its own. */
+function createPlaces(count: number): () => Promise<() => void> {
+  let free = count;
+  const waiting: (() => void)[] = [];
+  const leave = (): void => {
+    const next = waiting.shift();
+    if (next) next();
+    else free++;
+  };
+  return async () => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    return leave;
+  };
+}
+
+interface RawAnswer {
+  status: number;
+  text: string;
+  retryAfter: string | undefined;
+}
+
+function send(
+  agent: http.Agent,
+  socketPath: string,
+  request: Request,
+  signal: AbortSignal,
+): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
+    const outgoing = http.request(
+      {
+        agent,
+        socketPath,
+        method: request.method,
+        path: request.path,
+        signal,
+        headers: {
+          Host: 'localhost',
+          Accept: request.accept ?? 'application/json',
+          // Without it Node sends a DELETE chunked, the server ignores the body, and the uid precondition with it.
+          ...(body
+            ? { 'Content-Type': request.contentType ?? 'application/json', 'Content-Length': body.length }
+            : {}),
+        },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          if (!response.complete) return reject(new Error('the answer was cut off'));
+          resolve({
+            status: response.statusCode ?? 0,
+            text: Buffer.concat(chunks).toString('utf8'),
+            retryAfter: response.headers['retry-after'],
+          });
+        });
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
+
+function parseAnswer(raw: RawAnswer): Answer | undefined {
+  try {
+    return { status: raw.status, body: JSON.parse(raw.text) as unknown };
+  } catch {
+    // A kind that is gone while discovery still lists it is a 404 in plain text;
+    // what stands in front of a server refuses a login so.
+    const isRefusal = raw.status >= 400 && raw.status < 500;
+    return isRefusal ? { status: raw.status, body: { message: raw.text.trim() } } : undefined;
+  }
+}
+
+/** A `Status` object is the server speaking; plain text with 500 or 502 is the proxy saying that the connection failed. */
+const isFromServer = (answer: Answer | undefined): answer is Answer =>
+  answer !== undefined && isRecord(answer.body);
+
+const isBusy = (status: number): boolean => [429, 502, 503, 504].includes(status);
+
+function pause(attempt: number, retryAfter: string | undefined): number {
+  const seconds = Number(retryAfter);
+  return seconds > 0 ? Math.min(seconds, 10) * 1000 : 100 * 2 ** attempt;
+}
+
+/** What a refusal means for a person. */
+export function refusal(
+  context: Context,
+  request: { method: string; path: string },
+  answer: Answer,
+): StrataError {
+  const said = textAt(answer.body, 'message') ?? `status ${answer.status}`;
+  const { name } = context;
+  if (answer.status === 401) {
+    return new StrataError(
+      'CLUSTER_REFUSED',
+      `the cluster of context ${name} does not accept the login: ${said}`,
+      {
+        hint: `log in again, then check with: kubectl --context ${name} auth whoami`,
+      },
+    );
+  }
+  if (answer.status === 403) {
+    return new StrataError('CLUSTER_REFUSED', `not allowed: ${said}`, {
+      hint: `ask for the right, then check with: kubectl --context ${name} auth can-i --list`,
+    });
+  }
+  return new StrataError(
+    'CLUSTER_REFUSED',
+    `the cluster answered ${answer.status} to ${request.method} ${request.path.split('?')[0]}: ${said}`,
+    {
+      hint: `kubectl --context ${name} get --raw '${request.path.split('?')[0]}'`,
+    },
+  );
+}
+
+function unreachable(context: Context, why: string): StrataError {
+  return new StrataError(
+    'CLUSTER_UNREACHABLE',
+    `the cluster of context ${context.name} (${context.server}) cannot be reached: ${why}`,
+    {
+      hint:
+        context.name === 'minikube'
+          ? 'minikube status; minikube start'
+          : context.name.startsWith('strata-sandbox')
+            ? 'npm run sandbox -- start'
+            : `kubectl --context ${context.name} cluster-info`,
+    },
+  );
+}
+
+/**
+ * Opens the one connection of a command and makes one request alone: an exec plugin would run once per connection.
+ * @throws StrataError CLUSTER_UNREACHABLE, CLUSTER_REFUSED, CLUSTER_TOO_OLD, KUBECTL_FAILED
+ */
+export async function connect(session: Session, kubectl: Kubectl, context: Context): Promise<Connection> {
+  if (context.usesExec && session.terminal.interactive) await logIn(session, kubectl, context);
+  const proxy = await startProxy(session, kubectl, context);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: concurrency, maxFreeSockets: concurrency });
+
+  const takePlace = createPlaces(concurrency);
+
+  async function attempt(request: Request): Promise<RawAnswer | Error> {
+    // The deadline runs from the moment the request is sent, not while it queues.
+    const leave = await takePlace();
+    const deadline = AbortSignal.timeout(requestDeadline);
+    try {
+      return await send(agent, proxy.socket, request, AbortSignal.any([session.signal, deadline]));
+    } catch (error) {
+      session.signal.throwIfAborted();
+      return deadline.aborted ? new Error(`no answer within ${requestDeadline / 1000} s`) : (error as Error);
+    } finally {
+      leave();
+    }
+  }
+
+  async function request(wanted: Request): Promise<Answer> {
+    const repeatable = wanted.repeatable ?? wanted.method === 'GET';
+    let why = '';
+    // A server that was silent for that long is not asked again.
+    const lastStart = session.clock.now() + requestDeadline;
+    for (let count = 0; count < attempts; count++) {
+      const raw = await attempt(wanted);
+      session.terminal.detail(
+        `${wanted.method} ${wanted.path} ${raw instanceof Error ? raw.message : raw.status}`,
+      );
+      if (!(raw instanceof Error)) {
+        const answer = parseAnswer(raw);
+        if (isFromServer(answer) && !isBusy(raw.status)) return answer;
+        why = isFromServer(answer)
+          ? (textAt(answer.body, 'message') ?? `status ${raw.status}`)
+          : explainProxyText(raw, session.scrubber);
+      } else {
+        why = proxy.failure() || explainSystemError(raw);
+        if (proxy.failure()) break;
+      }
+      if (!repeatable || count === attempts - 1 || session.clock.now() >= lastStart) break;
+      await session.clock.sleep(
+        pause(count, raw instanceof Error ? undefined : raw.retryAfter),
+        session.signal,
+      );
+    }
+    throw unreachable(context, session.scrubber.scrub(why));
+  }
+
+  const connection: Connection = {
+    context,
+    request,
+    async get(target) {
+      const wanted: Request = { method: 'GET', path: target };
+      const answer = await request(wanted);
+      if (answer.status === 404) return undefined;
+      if (answer.status >= 300) throw refusal(context, wanted, answer);
+      return answer.body;
+    },
+    watch: (target, signal, onEvent) => watch(proxy.socket, target, signal, onEvent),
+    close() {
+      agent.destroy();
+      proxy.stop();
+    },
+  };
+  await checkServerVersion(connection);
+  return connection;
+}
+
+/** The proxy has no terminal: a plugin that must ask somebody does so here, and its answer is cached by it. */
+async function logIn(session: Session, kubectl: Kubectl, context: Context): Promise<void> {
+  const result = await runKubectl(session, kubectl, ['--context', context.name, 'get', '--raw', '/version'], {
+    needsCluster: true,
+    inheritTerminal: true,
+    timeout: 180_000,
+  });
+  if (result.status !== 0) {
+    throw new StrataError(
+      'CLUSTER_REFUSED',
+      `logging in to context ${context.name} failed: ${session.scrubber.scrub(result.stderr).trim()}`,
+      {
+        hint: `kubectl --context ${context.name} get --raw /version`,
+      },
+    );
+  }
+}
+
+async function checkServerVersion(connection: Connection): Promise<void> {
+  const version = await connection.get('/version');
+  const minor = Number.parseInt(textAt(version, 'minor') ?? '', 10);
+  const isOld = textAt(version, 'major') === '1' && minor < oldestMinor;
+  if (!isOld && !Number.isNaN(minor)) return;
+  throw new StrataError(
+    'CLUSTER_TOO_OLD',
+    `the cluster of context ${connection.context.name} is ${textAt(version, 'gitVersion') ?? 'of unknown version'}, strata needs 1.${oldestMinor} or later`,
+    {
+      hint: 'upgrade the cluster (minikube start --kubernetes-version=stable)',
+    },
+  );
+}
+
+function explainSystemError(error: Error): string {
+  const code = systemCode(error);
+  return (
+    {
+      ECONNRESET: 'the connection was reset',
+      ECONNREFUSED: 'kubectl proxy does not listen',
+      ENOENT: 'kubectl proxy is gone',
+    }[code ?? ''] ?? error.message
+  );
+}
+
+function explainProxyText(raw: RawAnswer, scrubber: Scrubber): string {
+  return scrubber.scrub(raw.text).trim().slice(0, 300) || `status ${raw.status} without a message`;
+}
+
+function watch(
+  socketPath: string,
+  target: string,
+  signal: AbortSignal,
+  onEvent: (event: WatchEvent) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve();
+    const end = (error?: Error): void => (signal.aborted || error === undefined ? resolve() : reject(error));
+    // Watches stay open: they may not take the places of other requests.
+    const outgoing = http.request(
+      {
+        socketPath,
+        path: target,
+        // One of its own, for Node warns of more than ten listeners to one signal.
+        signal: AbortSignal.any([signal]),
+        headers: { Host: 'localhost', Accept: 'application/json' },
+      },
+      (response) => {
+        response.on('error', end);
+        if (response.statusCode !== 200) {
+          response.resume();
+          return end(new Error(`watch refused with status ${response.statusCode}`));
+        }
+        const lines = createInterface({ input: response });
+        lines.on('line', (line) => {
+          try {
+            onEvent(JSON.parse(line) as WatchEvent);
+          } catch (error) {
+            end(error as Error);
+            outgoing.destroy();
+          }
+        });
+        // It passes on the errors of its input.
+        lines.on('error', end);
+        lines.on('close', () => end());
+      },
+    );
+    outgoing.on('error', end);
+    outgoing.end();
+  });
+}

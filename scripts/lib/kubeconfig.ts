@@ -1,0 +1,137 @@
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { StrataError, systemCode } from './errors.ts';
+import { parseYaml } from './yaml.ts';
+
+export interface Context {
+  name: string;
+  cluster: string;
+  /** URL of the API server; empty when the kubeconfig names a cluster it does not hold. */
+  server: string;
+  user: string;
+  /** The user logs in through a program, which may have to ask something in the terminal. */
+  usesExec: boolean;
+}
+
+export interface Kubeconfig {
+  files: string[];
+  contexts: ReadonlyMap<string, Context>;
+  current: string | undefined;
+}
+
+interface NamedList {
+  name?: unknown;
+  [key: string]: unknown;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const namedLists = (value: unknown): NamedList[] => (Array.isArray(value) ? value.filter(isRecord) : []);
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/** The files kubectl would read, in its order. */
+export function kubeconfigFiles(
+  environment: Readonly<Record<string, string | undefined>>,
+  explicit?: string,
+): string[] {
+  if (explicit !== undefined) return [explicit];
+  if (environment.KUBECONFIG)
+    return [...new Set(environment.KUBECONFIG.split(path.delimiter).filter(Boolean))];
+  const home = environment.HOME || homedir();
+  return home ? [path.join(home, '.kube/config')] : [];
+}
+
+/** Merges by kubectl's rule: the first file that sets a name or the current context wins. */
+export function mergeKubeconfigs(files: readonly { file: string; content: unknown }[]): Kubeconfig {
+  const clusters = new Map<string, Record<string, unknown>>();
+  const users = new Map<string, Record<string, unknown>>();
+  const links = new Map<string, Record<string, unknown>>();
+  let current: string | undefined;
+  for (const { content } of files) {
+    if (!isRecord(content)) continue;
+    current ??= text(content['current-context']) || undefined;
+    for (const [list, field, target] of [
+      ['clusters', 'cluster', clusters],
+      ['users', 'user', users],
+      ['contexts', 'context', links],
+    ] as const) {
+      for (const entry of namedLists(content[list])) {
+        const name = text(entry.name);
+        if (!target.has(name)) target.set(name, isRecord(entry[field]) ? entry[field] : {});
+      }
+    }
+  }
+  const contexts = new Map<string, Context>();
+  for (const [name, link] of links) {
+    const cluster = text(link.cluster);
+    const user = text(link.user);
+    contexts.set(name, {
+      name,
+      cluster,
+      server: text(clusters.get(cluster)?.server),
+      user,
+      usesExec: isRecord(users.get(user)?.exec),
+    });
+  }
+  return { files: files.map(({ file }) => file), contexts, current };
+}
+
+/** @throws StrataError KUBECONFIG_INVALID for a file that is there but cannot be read or is no YAML */
+export function readKubeconfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  explicit?: string,
+): Kubeconfig {
+  const read: { file: string; content: unknown }[] = [];
+  for (const file of kubeconfigFiles(environment, explicit)) {
+    let content: string;
+    try {
+      content = readFileSync(file, 'utf8');
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') continue;
+      throw new StrataError('KUBECONFIG_INVALID', `${file} cannot be read (${systemCode(error)})`, {
+        hint: 'check the file and the KUBECONFIG variable',
+      });
+    }
+    const parsed = parseYaml(content);
+    if (parsed.error !== undefined) {
+      throw new StrataError('KUBECONFIG_INVALID', `${file}:${parsed.line} is not valid YAML`, {
+        hint: `kubectl config view --kubeconfig ${file}`,
+      });
+    }
+    read.push({ file, content: parsed.value });
+  }
+  return mergeKubeconfigs(read);
+}
+
+const localNames = [/^minikube$/, /^kind-./, /^k3d-./, /^docker-desktop$/, /^strata-sandbox(-.+)?$/];
+
+function isPrivateHost(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '');
+  if (isIP(bare) === 4) {
+    const [a = 0, b = 0] = bare.split('.').map(Number);
+    // k3d writes 0.0.0.0, the address it listens on; a client gets to this machine with it.
+    return (
+      bare === '0.0.0.0' ||
+      a === 127 ||
+      a === 10 ||
+      (a === 172 && b >= 16 && b < 32) ||
+      (a === 192 && b === 168)
+    );
+  }
+  if (isIP(bare) === 6) return bare === '::1' || /^f[cd]/i.test(bare);
+  return bare === 'localhost' || bare === 'kubernetes.docker.internal' || bare === 'host.docker.internal';
+}
+
+/** A known name and a loopback or private address (design): a name alone can be anybody's. */
+export function isLocal(context: Context): boolean {
+  if (!localNames.some((pattern) => pattern.test(context.name))) return false;
+  try {
+    return isPrivateHost(new URL(context.server).hostname);
+  } catch {
+    return false;
+  }
+}

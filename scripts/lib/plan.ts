@@ -1,0 +1,270 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Problem } from './errors.ts';
+import { type Inventory, inventoryLabel, isOwned, managersOf, ownedFields } from './inventory.ts';
+import { type ClusterState, type DryRun, usersFor } from './live.ts';
+import {
+  generatedNameOf,
+  isRecord,
+  type KubeObject,
+  keyOf,
+  type Reference,
+  referenceOf,
+  titleOf,
+} from './manifest.ts';
+import { mentionKey, usersOf } from './references.ts';
+import type { Manifest } from './render.ts';
+
+export type Action = 'create' | 'change' | 'unchanged' | 'prune' | 'keep';
+
+export interface PlannedObject {
+  action: Action;
+  reference: Reference;
+  /** What the cluster holds, without noise; undefined for a create. */
+  before: KubeObject | undefined;
+  /** What it would hold, without noise; undefined for prune and keep. */
+  after: KubeObject | undefined;
+  /** The manifest to apply; undefined for prune and keep. */
+  manifest: Manifest | undefined;
+  /** uid of the live object. */
+  uid: string | undefined;
+  /** A generated ConfigMap or Secret takes the place of this one: same name, other hash. */
+  replaces: { reference: Reference; before: KubeObject } | undefined;
+  /** A generated ConfigMap or Secret whose hash no longer comes out of the render. */
+  isSuperseded: boolean;
+  /** Why it is kept. */
+  usedBy: string[];
+  /** Only the list of fields that strata holds changes. */
+  isOwnershipOnly: boolean;
+  /** Why the server could not be asked about it. */
+  notValidated: string | undefined;
+}
+
+export interface Plan {
+  objects: PlannedObject[];
+  /** Objects are there, but the inventory that lists them is gone. */
+  inventoryIsMissing: boolean;
+  isChanged: boolean;
+}
+
+/** Fields that the server writes on its own account. */
+const noise = ['managedFields', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'selfLink'];
+
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** The object as a person means it: without status and bookkeeping. */
+export function withoutNoise(object: KubeObject): KubeObject {
+  const { status: _, ...rest } = object;
+  const metadata = Object.fromEntries(
+    Object.entries(object.metadata).filter(([field]) => !noise.includes(field)),
+  );
+  if (isRecord(metadata.annotations) && lastApplied in metadata.annotations) {
+    const { [lastApplied]: __, ...annotations } = metadata.annotations;
+    metadata.annotations = annotations;
+  }
+  return { ...rest, metadata } as KubeObject;
+}
+
+export interface PlanInput {
+  inventory: Inventory;
+  manifests: readonly Manifest[];
+  state: ClusterState;
+  /** By `keyOf`. */
+  live: ReadonlyMap<string, KubeObject>;
+  /** In the order of `manifests`. */
+  dryRuns: readonly DryRun[];
+  users: ReadonlyMap<string, Reference[]>;
+}
+
+/** Owned members that are no longer rendered. */
+export function surplusOf(
+  inventory: Inventory,
+  members: readonly KubeObject[],
+  manifests: readonly Manifest[],
+): KubeObject[] {
+  const rendered = new Set(manifests.map(({ object }) => keyOf(referenceOf(object))));
+  return members.filter(
+    (member) =>
+      isOwned(inventory, member) &&
+      !rendered.has(keyOf(referenceOf(member))) &&
+      !member.metadata.deletionTimestamp,
+  );
+}
+
+export interface Objection extends Problem {
+  kind: 'refused' | 'conflict' | 'not owned';
+}
+
+/** Everything the server or another owner has against the plan. */
+export function objectionsTo(input: PlanInput): Objection[] {
+  return input.manifests.flatMap(({ object }, index): Objection[] => {
+    const reference = referenceOf(object);
+    const subject = titleOf(reference);
+    const live = input.live.get(keyOf(reference));
+    if (live?.metadata.deletionTimestamp) {
+      const blocked = live.metadata.finalizers?.length
+        ? ` (finalizers: ${live.metadata.finalizers.join(', ')})`
+        : '';
+      return [
+        {
+          kind: 'refused',
+          severity: 'error',
+          subject,
+          message: `is still being deleted${blocked}`,
+          hint: 'wait until it is gone, then run the same command again',
+        },
+      ];
+    }
+    if (live && !isOwned(input.inventory, live) && !isNamespace(reference)) {
+      return [
+        {
+          kind: 'not owned',
+          severity: 'error',
+          subject,
+          message: notOwned(input.inventory, live),
+          hint: 'delete it or rename yours: strata does not take over what others made',
+        },
+      ];
+    }
+    const dryRun = input.dryRuns[index];
+    if (dryRun?.outcome === 'conflict') {
+      return dryRun.conflicts.map(
+        ({ manager, field }): Objection => ({
+          kind: 'conflict',
+          severity: 'error',
+          subject,
+          message: `${field} is held by ${manager}`,
+          hint: 'take the field out of the manifest, or take it over with --force-conflicts',
+        }),
+      );
+    }
+    if (dryRun?.outcome === 'refused') {
+      return [
+        {
+          kind: 'refused',
+          severity: 'error',
+          subject,
+          message: `the server refuses it: ${dryRun.message}`,
+        },
+      ];
+    }
+    return [];
+  });
+}
+
+function notOwned(inventory: Inventory, live: KubeObject): string {
+  const label = live.metadata.labels?.[inventoryLabel];
+  if (label !== undefined && label !== inventory.id) return 'exists and belongs to another inventory';
+  return `exists and was made by ${managersOf(live).join(', ') || 'somebody else'}`;
+}
+
+/** A namespace may be shared: it is labelled, never taken over, and goes only if strata created it. */
+const isNamespace = (reference: Reference): boolean =>
+  reference.group === '' && reference.kind === 'Namespace';
+
+/** Pure: from what was rendered, what is there and what the server would make of it. */
+export function makePlan(input: PlanInput): Plan {
+  const surplus = surplusOf(input.inventory, input.state.members, input.manifests);
+  const predecessors = inOrderOfUse(surplus, input.live);
+  const rendered = input.manifests.map((manifest, index) =>
+    planRendered(input, predecessors, manifest, input.dryRuns[index]!),
+  );
+  const leftover = surplus.map((object) => planSurplus(object, input.users));
+  const objects = [...rendered, ...leftover];
+  const inventoryIsMissing = input.state.parent === undefined && input.state.members.length > 0;
+  const isChanged =
+    inventoryIsMissing ||
+    objects.some(
+      ({ action, isSuperseded }) =>
+        action === 'create' || action === 'change' || (action === 'prune' && !isSuperseded),
+    );
+  return { objects, inventoryIsMissing, isChanged };
+}
+
+const nothing = {
+  replaces: undefined,
+  isSuperseded: false,
+  usedBy: [],
+  isOwnershipOnly: false,
+  notValidated: undefined,
+};
+
+function planRendered(
+  input: PlanInput,
+  predecessors: readonly KubeObject[],
+  manifest: Manifest,
+  dryRun: DryRun,
+): PlannedObject {
+  const reference = referenceOf(manifest.object);
+  const live = input.live.get(keyOf(reference));
+  const result = dryRun.outcome === 'accepted' ? dryRun.object : manifest.object;
+  const after = withoutNoise(result);
+  const notValidated = dryRun.outcome === 'not validated' ? dryRun.reason : undefined;
+  const common = { ...nothing, reference, manifest, after, notValidated };
+  if (live === undefined) {
+    return {
+      ...common,
+      action: 'create',
+      before: undefined,
+      uid: undefined,
+      replaces: predecessorOf(reference, predecessors),
+    };
+  }
+  const before = withoutNoise(live);
+  const isSame = isDeepStrictEqual(before, after);
+  const isOwnershipOnly = isSame && ownedFields(live) !== ownedFields(result);
+  return {
+    ...common,
+    action: isSame && !isOwnershipOnly ? 'unchanged' : 'change',
+    before,
+    uid: live.metadata.uid,
+    isOwnershipOnly,
+  };
+}
+
+/** What the live workloads name comes first: after a way back that is not the newest. Then the newest. */
+function inOrderOfUse(
+  surplus: readonly KubeObject[],
+  live: ReadonlyMap<string, KubeObject>,
+): readonly KubeObject[] {
+  const named = usersOf([...live.values()].map((object) => ({ reference: referenceOf(object), object })));
+  const rank = (object: KubeObject): string =>
+    `${named.has(mentionKey(referenceOf(object))) ? 1 : 0} ${object.metadata.creationTimestamp ?? ''}`;
+  return [...surplus].sort((a, b) => (rank(a) < rank(b) ? 1 : -1));
+}
+
+/** The generated object of the same name that the workloads use now. */
+function predecessorOf(reference: Reference, predecessors: readonly KubeObject[]): PlannedObject['replaces'] {
+  const name = generatedNameOf(reference);
+  if (name === undefined) return undefined;
+  const found = predecessors.find((object) => {
+    const other = referenceOf(object);
+    return (
+      other.kind === reference.kind &&
+      other.namespace === reference.namespace &&
+      generatedNameOf(other) === name
+    );
+  });
+  return found && { reference: referenceOf(found), before: withoutNoise(found) };
+}
+
+function planSurplus(object: KubeObject, users: ReadonlyMap<string, Reference[]>): PlannedObject {
+  const reference = referenceOf(object);
+  const usedBy = usersFor(users, reference);
+  return {
+    ...nothing,
+    action: usedBy.length > 0 ? 'keep' : 'prune',
+    reference,
+    before: withoutNoise(object),
+    after: undefined,
+    manifest: undefined,
+    uid: object.metadata.uid,
+    isSuperseded: generatedNameOf(reference) !== undefined,
+    usedBy,
+  };
+}
+
+export function countActions(plan: Plan): Record<Action, number> {
+  const counts: Record<Action, number> = { create: 0, change: 0, unchanged: 0, prune: 0, keep: 0 };
+  for (const { action } of plan.objects) counts[action]++;
+  return counts;
+}

@@ -1,0 +1,147 @@
+import { compareData, compareFields, hasData, type KeyChange, unifiedDiff } from './change.ts';
+import { groupOf, titleOf } from './manifest.ts';
+import { type Action, countActions, type Plan, type PlannedObject } from './plan.ts';
+import type { Style } from './terminal.ts';
+
+export interface Place {
+  overlay: string;
+  context: string;
+  server: string;
+  namespace: string;
+}
+
+export const placeLine = (place: Place): string =>
+  `overlay ${place.overlay} → context ${place.context} (${place.server}), namespace ${place.namespace}`;
+
+const marks: Record<Action, string> = { create: '+', change: '~', unchanged: '=', prune: '-', keep: '·' };
+
+function colourOf(style: Style, action: Action): (text: string) => string {
+  return {
+    create: style.green,
+    change: style.yellow,
+    unchanged: style.dim,
+    prune: style.red,
+    keep: style.dim,
+  }[action];
+}
+
+const oneLine = (value: string): boolean => !value.includes('\n') && value.length <= 100;
+
+function formatKeyChange(change: KeyChange, style: Style): string[] {
+  const { key, before, after, lengthBefore, lengthAfter } = change;
+  const characters = (length: number | undefined): string => `${length} character${length === 1 ? '' : 's'}`;
+  if (change.change === 'added') {
+    const shown = after !== undefined && oneLine(after) ? `: ${after}` : ` (${characters(lengthAfter)})`;
+    return [style.green(`+ ${key}${shown}`)];
+  }
+  if (change.change === 'removed') return [style.red(`- ${key} (${characters(lengthBefore)})`)];
+  if (before !== undefined && after !== undefined && oneLine(before) && oneLine(after)) {
+    return [style.yellow(`~ ${key}:`), style.red(`  - ${before}`), style.green(`  + ${after}`)];
+  }
+  const lengths =
+    lengthBefore === lengthAfter ? characters(lengthAfter) : `${lengthBefore} → ${characters(lengthAfter)}`;
+  return [style.yellow(`~ ${key} changed (${lengths})`)];
+}
+
+function colourDiff(line: string, style: Style): string {
+  if (line.startsWith('+')) return style.green(line);
+  if (line.startsWith('-')) return style.red(line);
+  return line.startsWith('@@') ? style.cyan(line) : line;
+}
+
+function headOf(planned: PlannedObject): string {
+  const title = titleOf(planned.reference);
+  if (planned.replaces) return `${titleOf(planned.replaces.reference)} → ${planned.reference.name}`;
+  if (planned.action === 'keep') return `${title}, still used by ${listUsers(planned.usedBy)}`;
+  if (planned.action === 'prune' && planned.isSuperseded) return `${title}, superseded and no longer used`;
+  return title;
+}
+
+function listUsers(users: readonly string[]): string {
+  const [first = '', ...rest] = users;
+  return rest.length === 0 ? first : `${first} and ${rest.length} more`;
+}
+
+function detailsOf(planned: PlannedObject, style: Style): string[] {
+  const before = planned.replaces?.before ?? planned.before;
+  const { after } = planned;
+  const lines: string[] = [];
+  if (planned.notValidated) lines.push(style.yellow(`not validated: ${planned.notValidated}`));
+  if (planned.isOwnershipOnly) lines.push('only the list of fields that strata holds changes');
+  if (after === undefined || (planned.action === 'create' && !hasData(after))) return lines;
+  if (planned.action === 'create' && before === undefined) {
+    const keys = compareData(undefined, after).map(({ key }) => key);
+    return [...lines, keys.length > 0 ? `with ${keys.join(', ')}` : 'empty'];
+  }
+  if (hasData(after))
+    lines.push(...compareData(before, after).flatMap((change) => formatKeyChange(change, style)));
+  if (planned.action === 'change')
+    lines.push(...unifiedDiff(before, after).map((line) => colourDiff(line, style)));
+  return lines;
+}
+
+/** The name of a generated object that changed is told as a change, whatever the API calls it. */
+const shownAction = (planned: PlannedObject): Action => (planned.replaces ? 'change' : planned.action);
+
+/** The plan for people. Values of secrets are nowhere in it. */
+export function formatPlan(plan: Plan, style: Style): string[] {
+  const replaced = new Set(plan.objects.map(({ replaces }) => replaces && titleOf(replaces.reference)));
+  const lines = plan.objects
+    .filter((planned) => planned.action !== 'unchanged')
+    // The predecessor of a replacement is told with it.
+    .filter((planned) => !(planned.action === 'keep' && replaced.has(titleOf(planned.reference))))
+    .flatMap((planned) => {
+      const action = shownAction(planned);
+      const head = colourOf(style, action)(`${marks[action]} ${action.padEnd(6)} ${headOf(planned)}`);
+      return [head, ...detailsOf(planned, style).map((line) => `    ${line}`)];
+    });
+  if (plan.inventoryIsMissing)
+    lines.push(style.yellow('~ change the inventory is missing, it is written again'));
+  return [...lines, summaryOf(plan)];
+}
+
+export function summaryOf(plan: Plan): string {
+  const counts = countActions(plan);
+  const replacements = plan.objects.filter(({ replaces }) => replaces).length;
+  const shown: [string, number][] = [
+    ['to create', counts.create - replacements],
+    ['to change', counts.change + replacements],
+    ['unchanged', counts.unchanged],
+    ['to prune', counts.prune],
+    ['kept', counts.keep],
+  ];
+  const text = shown.flatMap(([word, count]) => (count > 0 ? [`${count} ${word}`] : [])).join(', ');
+  return `plan: ${plan.isChanged ? 'changed' : 'clean'}${text ? ` (${text})` : ''}`;
+}
+
+/** Changes within `v1` only ever add fields. */
+export function planToJson(plan: Plan, place: Place): unknown {
+  return {
+    schema: 'strata.dev/plan/v1',
+    ...place,
+    changed: plan.isChanged,
+    inventoryMissing: plan.inventoryIsMissing,
+    summary: countActions(plan),
+    objects: plan.objects.map((planned) => {
+      const before = planned.replaces?.before ?? planned.before;
+      const { reference, after, manifest } = planned;
+      const apiVersion = manifest?.object.apiVersion ?? planned.before?.apiVersion;
+      return {
+        action: planned.action,
+        apiVersion,
+        group: groupOf(apiVersion ?? ''),
+        kind: reference.kind,
+        namespace: reference.namespace,
+        name: reference.name,
+        replaces: planned.replaces?.reference.name,
+        superseded: planned.isSuperseded || undefined,
+        usedBy: planned.usedBy.length > 0 ? planned.usedBy : undefined,
+        notValidated: planned.notValidated,
+        ownershipOnly: planned.isOwnershipOnly || undefined,
+        keys:
+          after && hasData(after) && planned.action !== 'unchanged' ? compareData(before, after) : undefined,
+        fields: planned.action === 'change' ? compareFields(planned.before, after) : undefined,
+      };
+    }),
+  };
+}
