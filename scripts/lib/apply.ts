@@ -1,0 +1,215 @@
+import { type Connection, refusal } from './connection.ts';
+import { discover, objectPath } from './discovery.ts';
+import { StrataError } from './errors.ts';
+import {
+  createdByAnnotation,
+  fieldManager,
+  type Inventory,
+  inventoryManager,
+  type ParentState,
+  parentObject,
+} from './inventory.ts';
+import { conditionOf } from './kstatus.ts';
+import { endingOf, type Kubectl, runKubectl } from './kubectl.ts';
+import { configMaps, namespaces } from './live.ts';
+import { groupKindOf, type KubeObject, type Reference, referenceOf, textAt } from './manifest.ts';
+import type { Manifest } from './render.ts';
+import { formatDuration, type Session } from './session.ts';
+
+const first = new Set(['Namespace', 'CustomResourceDefinition.apiextensions.k8s.io']);
+const second = new Set([
+  'ServiceAccount',
+  'Role.rbac.authorization.k8s.io',
+  'RoleBinding.rbac.authorization.k8s.io',
+  'ClusterRole.rbac.authorization.k8s.io',
+  'ClusterRoleBinding.rbac.authorization.k8s.io',
+  'ConfigMap',
+  'Secret',
+  'ResourceQuota',
+  'LimitRange',
+  'PersistentVolumeClaim',
+  'StorageClass.storage.k8s.io',
+  'PriorityClass.scheduling.k8s.io',
+]);
+
+export const waveNames = ['namespaces and CRDs', 'accounts and config', 'workloads'] as const;
+
+/** 0 to 2: what others need to exist comes first; deleting goes the other way. */
+export function waveOf(reference: Reference): number {
+  const name = groupKindOf(reference);
+  if (first.has(name)) return 0;
+  return second.has(name) ? 1 : 2;
+}
+
+export interface ApplyOptions {
+  forceConflicts: boolean;
+}
+
+/**
+ * Server-side apply of the manifests, wave by wave. The first refusal ends it.
+ * @throws StrataError APPLY_FAILED
+ */
+export async function applyManifests(
+  session: Session,
+  kubectl: Kubectl,
+  connection: Connection,
+  manifests: readonly Manifest[],
+  options: ApplyOptions,
+): Promise<void> {
+  for (const [wave, name] of waveNames.entries()) {
+    const own = manifests.filter(({ object }) => waveOf(referenceOf(object)) === wave);
+    if (own.length === 0) continue;
+    session.signal.throwIfAborted();
+    const started = session.clock.now();
+    session.terminal.live([`  applying ${name} …`]);
+    await applyWave(session, kubectl, connection, own, options);
+    session.terminal.say(
+      `  applied ${own.length} ${own.length === 1 ? 'object' : 'objects'} (${name})  ${formatDuration(session.clock.now() - started)}`,
+    );
+    if (wave === 0) await waitUntilEstablished(session, connection, own);
+  }
+}
+
+async function applyWave(
+  session: Session,
+  kubectl: Kubectl,
+  connection: Connection,
+  manifests: readonly Manifest[],
+  options: ApplyOptions,
+): Promise<void> {
+  const args = [
+    '--context',
+    connection.context.name,
+    'apply',
+    '--server-side',
+    '--field-manager',
+    fieldManager,
+  ];
+  if (options.forceConflicts) args.push('--force-conflicts');
+  const result = await runKubectl(session, kubectl, [...args, '-f', '-'], {
+    needsCluster: true,
+    input: manifests.map(({ text }) => text).join('\n---\n'),
+    timeout: 60_000 + manifests.length * 1000,
+    finishWhenInterrupted: true,
+  });
+  if (result.status === 0) {
+    sayWarnings(session, result.stderr);
+    return;
+  }
+  const said = session.scrubber.scrub(result.stderr).trim();
+  throw new StrataError(
+    'APPLY_FAILED',
+    result.timedOut
+      ? 'kubectl apply did not end in time'
+      : `kubectl apply failed: ${said || endingOf(result)}`,
+    {
+      hint: 'the same command again finishes what is left',
+    },
+  );
+}
+
+/** Pod Security and deprecations speak through these. */
+function sayWarnings(session: Session, stderr: string): void {
+  const lines = new Set(stderr.split('\n').filter((line) => line.startsWith('Warning: ')));
+  for (const line of lines)
+    session.terminal.say(`${session.terminal.style.yellow('warning')}: ${line.slice('Warning: '.length)}`);
+}
+
+async function waitUntilEstablished(
+  session: Session,
+  connection: Connection,
+  manifests: readonly Manifest[],
+): Promise<void> {
+  const definitions = manifests
+    .map(({ object }) => object)
+    .filter(({ kind }) => kind === 'CustomResourceDefinition');
+  if (definitions.length === 0) return;
+  const deadline = session.clock.now() + 60_000;
+  for (const definition of definitions) {
+    while (!(await isServed(connection, definition))) {
+      if (session.clock.now() > deadline) {
+        throw new StrataError(
+          'NOT_HEALTHY',
+          `CustomResourceDefinition/${definition.metadata.name} is not established within 60 s`,
+          {
+            hint: `kubectl --context ${connection.context.name} describe crd ${definition.metadata.name}`,
+          },
+        );
+      }
+      await session.clock.sleep(100, session.signal);
+    }
+  }
+}
+
+/** Established, and in the discovery that everybody who names the kind asks: it follows a moment later. */
+async function isServed(connection: Connection, definition: KubeObject): Promise<boolean> {
+  const discovery = await discover(connection);
+  const resource = discovery.find(definition.apiVersion, definition.kind)!;
+  const live = await connection.get(objectPath(resource, '', definition.metadata.name));
+  const group = textAt(definition, 'spec', 'group') ?? '';
+  const kind = textAt(definition, 'spec', 'names', 'kind') ?? '';
+  return (
+    conditionOf(live, 'Established')?.status === 'True' &&
+    discovery.preferred(groupKindOf({ group, kind })) !== undefined
+  );
+}
+
+/**
+ * Creates the namespace, marked as ours in the same request: whoever deletes it later has to know.
+ * Returns its uid, or undefined when somebody else was quicker.
+ */
+export async function createNamespace(
+  connection: Connection,
+  inventory: Inventory,
+): Promise<string | undefined> {
+  const request = {
+    method: 'POST' as const,
+    path: `/api/v1/namespaces?fieldManager=${inventoryManager}`,
+    body: {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: inventory.namespace, annotations: { [createdByAnnotation]: inventory.id } },
+    },
+  };
+  const answer = await connection.request(request);
+  if (answer.status === 409 && textAt(answer.body, 'reason') === 'AlreadyExists') return undefined;
+  if (answer.status >= 300) throw refusal(connection.context, request, answer);
+  return textAt(answer.body, 'metadata', 'uid');
+}
+
+/** Writes the inventory itself. Server-side apply with a manager of its own, so that it never meets the manifests. */
+export async function writeParent(
+  connection: Connection,
+  inventory: Inventory,
+  state: ParentState,
+  version: string,
+): Promise<void> {
+  const request = {
+    method: 'PATCH' as const,
+    path: objectPath(configMaps, inventory.namespace, inventory.name, {
+      fieldManager: inventoryManager,
+      force: 'true',
+    }),
+    body: parentObject(inventory, state, version),
+    contentType: 'application/apply-patch+yaml',
+    repeatable: true,
+  };
+  const answer = await connection.request(request);
+  if (answer.status >= 300) throw refusal(connection.context, request, answer);
+}
+
+/** Takes back every field that strata holds of an object that stays. */
+export async function releaseNamespace(connection: Connection, namespace: KubeObject): Promise<void> {
+  const { name } = namespace.metadata;
+  for (const manager of [fieldManager, inventoryManager]) {
+    const request = {
+      method: 'PATCH' as const,
+      path: objectPath(namespaces, '', name, { fieldManager: manager, force: 'true' }),
+      body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name } },
+      contentType: 'application/apply-patch+yaml',
+      repeatable: true,
+    };
+    const answer = await connection.request(request);
+    if (answer.status >= 300 && answer.status !== 404) throw refusal(connection.context, request, answer);
+  }
+}

@@ -1,0 +1,73 @@
+import type { Connection } from './connection.ts';
+import { collectionPath, itemsOf, type Resource } from './discovery.ts';
+import { type KubeObject, textAt } from './manifest.ts';
+import type { Clock } from './session.ts';
+
+/** The objects of one kind as the server holds them now, by name. */
+export interface Observed {
+  objects: ReadonlyMap<string, KubeObject>;
+}
+
+interface Page {
+  objects: Map<string, KubeObject>;
+  resourceVersion: string;
+}
+
+async function list(
+  connection: Connection,
+  resource: Resource,
+  namespace: string,
+  query: Record<string, string>,
+): Promise<Page> {
+  const body = await connection.get(collectionPath(resource, namespace, query));
+  return {
+    objects: new Map(itemsOf(body, resource).map((object) => [object.metadata.name, object])),
+    resourceVersion: textAt(body, 'metadata', 'resourceVersion') ?? '',
+  };
+}
+
+/**
+ * Lists, then watches until `signal` is aborted; `onChange` after the first list and after each event.
+ * Resolves with the view as soon as the first list is there. A watch that breaks is taken up again from a new list;
+ * `onError` gets what even that cannot mend.
+ */
+export async function observe(
+  connection: Connection,
+  clock: Clock,
+  target: { resource: Resource; namespace: string; query?: Record<string, string> },
+  signal: AbortSignal,
+  callbacks: { onChange: () => void; onError: (error: unknown) => void },
+): Promise<Observed> {
+  const { resource, namespace, query = {} } = target;
+  const view: { objects: Map<string, KubeObject> } = { objects: new Map() };
+  let page = await list(connection, resource, namespace, query);
+  view.objects = page.objects;
+
+  const follow = async (): Promise<void> => {
+    while (!signal.aborted) {
+      const path = collectionPath(resource, namespace, {
+        ...query,
+        watch: 'true',
+        resourceVersion: page.resourceVersion,
+      });
+      const gone = await connection
+        .watch(path, signal, ({ type, object }) => {
+          if (type === 'ERROR') throw new Error('the watch has to start again');
+          const changed = object as KubeObject;
+          if (type === 'DELETED') view.objects.delete(changed.metadata.name);
+          else if (type === 'ADDED' || type === 'MODIFIED') view.objects.set(changed.metadata.name, changed);
+          callbacks.onChange();
+        })
+        .catch(() => undefined);
+      if (signal.aborted) return gone;
+      await clock.sleep(200, signal);
+      page = await list(connection, resource, namespace, query);
+      view.objects = page.objects;
+      callbacks.onChange();
+    }
+  };
+  follow().catch((error: unknown) => {
+    if (!signal.aborted) callbacks.onError(error);
+  });
+  return view;
+}
