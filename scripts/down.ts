@@ -1,0 +1,189 @@
+import { releaseNamespace } from './lib/apply.ts';
+import { confirm, placeOf, requireConfirmable, targetOf } from './lib/cluster.ts';
+import { type Command, parseDuration, textOf } from './lib/command.ts';
+import { type Connection, connect } from './lib/connection.ts';
+import { applyEntry, createdByAnnotation, type Inventory, isOwned } from './lib/inventory.ts';
+import { findKubectl } from './lib/kubectl.ts';
+import { type ClusterState, configMaps, namespaces, readEverything } from './lib/live.ts';
+import { inventoryFor, locate } from './lib/locate.ts';
+import { type KubeObject, keyOf, referenceOf, titleOf } from './lib/manifest.ts';
+import { type Doomed, deleteAll, doomed, type Foreign, foreignIn } from './lib/prune.ts';
+import { placeLine } from './lib/report.ts';
+import { formatDuration, type Session } from './lib/session.ts';
+
+export const command: Command = {
+  name: 'down',
+  summary: 'Delete what up made, from the inventory in the cluster, and nothing else.',
+  usage: '[OVERLAY] [flags]',
+  flags: ['root', 'context', 'sandbox', 'yes', 'timeout', 'verbose'],
+  positionals: 1,
+  notes: [
+    'Exit status: 0 gone or nothing there, 2 usage or configuration, 3 the cluster refused, 130 interrupted',
+    'or declined. The namespace goes only if up created it and nothing else is in it.',
+    'Works when the overlay no longer renders. OVERLAY is minikube unless given.',
+  ].join('\n'),
+  async run(session, args) {
+    const started = session.clock.now();
+    const timeout = parseDuration(textOf(args, 'timeout') ?? '5m');
+    const located = await locate(session, args);
+    const context = targetOf(session, args, located);
+    requireConfirmable(session, args, context, `down -- ${located.overlay}`);
+    const connection = await connect(session, findKubectl(session, located.sandbox), context);
+    const inventory = await inventoryFor(connection, located);
+    if (inventory === undefined) return nothingThere(session, located.overlay, context.name);
+    const place = placeOf({ overlay: located.overlay, namespace: inventory.namespace }, context);
+    const removal = await planRemoval(connection, inventory);
+    if (removal.targets.length === 0 && removal.namespace !== 'goes') {
+      return nothingThere(session, located.overlay, context.name, removal);
+    }
+    session.terminal.say(placeLine(place));
+    session.terminal.say(formatRemoval(session, removal).join('\n'));
+    await confirm(session, args, context, place, 'delete all of this from');
+    await remove(session, connection, inventory, removal, timeout);
+    connection.close();
+    session.terminal.say(
+      `${session.terminal.style.green('done')} in ${formatDuration(session.clock.now() - started)}`,
+    );
+    return 0;
+  },
+};
+
+function nothingThere(session: Session, overlay: string, context: string, removal?: Removal): number {
+  if (removal) for (const line of stayLines(removal)) session.terminal.say(line);
+  session.terminal.say(`nothing of overlay ${overlay} is in context ${context}`);
+  return 0;
+}
+
+interface Removal {
+  state: ClusterState;
+  /** Objects, and the inventory itself as the last of them. */
+  targets: Doomed[];
+  /** Labelled, but not by strata. */
+  strangers: KubeObject[];
+  namespace: 'goes' | 'stays' | 'absent';
+  foreign: Foreign;
+}
+
+const noForeign: Foreign = { objects: [], unknown: [] };
+
+async function planRemoval(connection: Connection, inventory: Inventory): Promise<Removal> {
+  const state = await readEverything(connection, inventory);
+  const members = state.members.filter(
+    ({ kind, apiVersion }) => !(kind === 'Namespace' && apiVersion === 'v1'),
+  );
+  const own = members.filter((member) => isOwned(inventory, member));
+  const targets = own.flatMap((member) => doomed(state.discovery, member));
+  const strangers = members.filter(
+    (member) => !own.includes(member) && !member.metadata.ownerReferences?.length,
+  );
+  const common = { state, targets, strangers };
+  if (state.namespace === undefined) return { ...common, namespace: 'absent', foreign: noForeign };
+  if (state.namespace.metadata.annotations?.[createdByAnnotation] !== inventory.id) {
+    return { ...common, namespace: 'stays', foreign: noForeign };
+  }
+  const foreign = await foreignBeside(connection, state, targets, inventory);
+  const isFree = foreign.objects.length === 0 && foreign.unknown.length === 0;
+  return { ...common, namespace: isFree ? 'goes' : 'stays', foreign };
+}
+
+async function foreignBeside(
+  connection: Connection,
+  state: ClusterState,
+  targets: readonly Doomed[],
+  inventory: Inventory,
+): Promise<Foreign> {
+  const own = new Set([
+    ...targets.map(({ reference }) => keyOf(reference)),
+    keyOf(parentReference(inventory)),
+  ]);
+  const foreign = await foreignIn(connection, state.discovery, inventory.namespace);
+  return { ...foreign, objects: foreign.objects.filter((reference) => !own.has(keyOf(reference))) };
+}
+
+const parentReference = ({ namespace, name }: Inventory) => ({
+  group: '',
+  kind: 'ConfigMap',
+  namespace,
+  name,
+});
+
+function stayLines({ strangers, namespace, foreign, state }: Removal): string[] {
+  const lines = strangers.map(
+    (object) => `  ${titleOf(referenceOf(object))} stays: it has the label, but strata did not apply it`,
+  );
+  if (namespace !== 'stays' || state.namespace === undefined) return lines;
+  const held = foreign.objects.slice(0, 5).map(titleOf).join(', ');
+  const more = foreign.objects.length > 5 ? ` and ${foreign.objects.length - 5} more` : '';
+  const reasons = [
+    ...(foreign.objects.length > 0 ? [`it holds ${held}${more}`] : []),
+    ...(foreign.unknown.length > 0 ? [`these kinds could not be listed: ${foreign.unknown.join(', ')}`] : []),
+  ];
+  const why = reasons.length > 0 ? reasons.join('; ') : 'strata did not create it';
+  return [...lines, `  Namespace/${state.namespace.metadata.name} stays: ${why}`];
+}
+
+function formatRemoval(session: Session, removal: Removal): string[] {
+  const { style } = session.terminal;
+  const lines = removal.targets.map(({ reference }) => style.red(`- delete ${titleOf(reference)}`));
+  if (removal.namespace === 'goes')
+    lines.push(style.red(`- delete Namespace/${removal.state.namespace?.metadata.name}`));
+  return [...lines, ...stayLines(removal)];
+}
+
+/** The inventory goes after everything it lists, so that an interrupted `down` can be taken up again. */
+async function remove(
+  session: Session,
+  connection: Connection,
+  inventory: Inventory,
+  removal: Removal,
+  timeout: number,
+): Promise<void> {
+  const { state, targets } = removal;
+  const counted = `${targets.length} ${targets.length === 1 ? 'object' : 'objects'}`;
+  const started = session.clock.now();
+  await deleteAll(session, connection, targets, timeout);
+  if (targets.length > 0)
+    session.terminal.say(`  deleted ${counted}  ${formatDuration(session.clock.now() - started)}`);
+  const { parent, namespace } = state;
+  if (parent) {
+    const uid = parent.object.metadata.uid ?? '';
+    await deleteAll(
+      session,
+      connection,
+      [{ reference: parentReference(inventory), resource: configMaps, uid }],
+      timeout,
+    );
+  }
+  if (namespace === undefined) return;
+  // Somebody may have put something there since it was looked at.
+  const foreign =
+    removal.namespace === 'goes'
+      ? await foreignBeside(connection, state, targets, inventory)
+      : removal.foreign;
+  if (removal.namespace === 'goes' && foreign.objects.length === 0 && foreign.unknown.length === 0) {
+    await removeNamespace(session, connection, namespace, timeout);
+    return;
+  }
+  for (const line of removal.namespace === 'goes'
+    ? stayLines({ ...removal, namespace: 'stays', foreign })
+    : [])
+    session.terminal.say(line);
+  if (applyEntry(namespace)) await releaseNamespace(connection, namespace);
+}
+
+async function removeNamespace(
+  session: Session,
+  connection: Connection,
+  namespace: KubeObject,
+  timeout: number,
+): Promise<void> {
+  const started = session.clock.now();
+  const reference = referenceOf(namespace);
+  await deleteAll(
+    session,
+    connection,
+    [{ reference, resource: namespaces, uid: namespace.metadata.uid ?? '' }],
+    timeout,
+  );
+  session.terminal.say(`  deleted ${titleOf(reference)}  ${formatDuration(session.clock.now() - started)}`);
+}

@@ -1,0 +1,65 @@
+import type { TargetInput } from './cluster.ts';
+import { type Arguments, overlayOf } from './command.ts';
+import type { Connection } from './connection.ts';
+import { buildContract, readContract } from './contract.ts';
+import { collectionPath } from './discovery.ts';
+import { StrataError } from './errors.ts';
+import { type Inventory, inventoryOf, overlaySelector, parentName } from './inventory.ts';
+import { configMaps } from './live.ts';
+import { listAt, textAt } from './manifest.ts';
+import { diskTreeFiles, readNamespace, resolveOverlay } from './overlay.ts';
+import { sandboxOf } from './prepare.ts';
+import type { Session } from './session.ts';
+
+/** What can be known of an overlay even when it no longer renders. */
+export interface Located extends TargetInput {
+  /** undefined when the tree does not say it any more. */
+  namespace: string | undefined;
+}
+
+/** A broken tree may not keep anybody from taking a deployment down: only the list of contexts has to be readable. */
+export async function locate(session: Session, args: Arguments): Promise<Located> {
+  const overlay = overlayOf(args);
+  const folder = await resolveOverlay(session.root, overlay);
+  const files = diskTreeFiles(session.root);
+  const ownFile = `${folder}/strata.yaml`;
+  const { contract } = await readContract(files, folder).catch(async () => {
+    const text = await files.read(ownFile);
+    return buildContract(text === undefined ? [] : [{ file: ownFile, text }]);
+  });
+  const namespace = await readNamespace(session.root, overlay).then(
+    (place) => place.namespace,
+    () => undefined,
+  );
+  return {
+    overlay,
+    namespace,
+    contexts: contract.contexts,
+    contextsFile: contract.contextsPlace?.file ?? ownFile,
+    sandbox: await sandboxOf(session, args),
+  };
+}
+
+/**
+ * The inventory of a located overlay; searched in all namespaces when the tree does not name one.
+ * @throws StrataError TREE_INVALID when that finds several
+ */
+export async function inventoryFor(connection: Connection, located: Located): Promise<Inventory | undefined> {
+  if (located.namespace !== undefined) return inventoryOf(located.overlay, located.namespace);
+  const list = await connection.get(
+    collectionPath(configMaps, '', { labelSelector: overlaySelector(located.overlay) }),
+  );
+  const namespaces = listAt(list, 'items')
+    .filter((item) => textAt(item, 'metadata', 'name') === parentName(located.overlay))
+    .flatMap((item) => textAt(item, 'metadata', 'namespace') ?? []);
+  if (namespaces.length > 1) {
+    throw new StrataError(
+      'TREE_INVALID',
+      `overlay ${located.overlay} does not say its namespace, and there are deployments in ${namespaces.join(', ')}`,
+      {
+        hint: `write \`namespace:\` in overlays/${located.overlay}/kustomization.yaml`,
+      },
+    );
+  }
+  return namespaces[0] === undefined ? undefined : inventoryOf(located.overlay, namespaces[0]);
+}

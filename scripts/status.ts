@@ -1,0 +1,87 @@
+import { placeOf, targetOf } from './lib/cluster.ts';
+import type { Command } from './lib/command.ts';
+import { connect } from './lib/connection.ts';
+import { isOwned } from './lib/inventory.ts';
+import { type Readiness, readinessOf } from './lib/kstatus.ts';
+import { findKubectl } from './lib/kubectl.ts';
+import { readEverything } from './lib/live.ts';
+import { inventoryFor, locate } from './lib/locate.ts';
+import { type KubeObject, referenceOf, titleOf } from './lib/manifest.ts';
+import { outputOf } from './lib/output.ts';
+import { type Place, placeLine } from './lib/report.ts';
+import type { Session } from './lib/session.ts';
+import { formatTable } from './lib/terminal.ts';
+import { imagesOf } from './lib/verify.ts';
+
+export const command: Command = {
+  name: 'status',
+  summary: 'Show what is deployed, its health, images, and since when.',
+  usage: '[OVERLAY] [flags]',
+  flags: ['root', 'context', 'sandbox', 'output', 'verbose'],
+  positionals: 1,
+  notes:
+    'Exit status: 0 healthy or nothing there, 2 usage or configuration, 3 the cluster refused, 4 not healthy.',
+  async run(session, args) {
+    const output = outputOf(args);
+    const located = await locate(session, args);
+    const context = targetOf(session, args, located);
+    const connection = await connect(session, findKubectl(session, located.sandbox), context);
+    const inventory = await inventoryFor(connection, located);
+    const state = inventory && (await readEverything(connection, inventory));
+    connection.close();
+    const place = placeOf({ overlay: located.overlay, namespace: inventory?.namespace ?? '' }, context);
+    const members = state && inventory ? state.members.filter((member) => isOwned(inventory, member)) : [];
+    const appliedAt = state?.parent?.state.appliedAt;
+    const rows = members.map((object) => ({ object, readiness: readinessOf(object) }));
+    if (output === 'json') session.terminal.data(JSON.stringify(toJson(rows, place, appliedAt), null, 2));
+    else printStatus(session, rows, place, appliedAt);
+    return rows.every(({ readiness }) => readiness.status === 'Current') ? 0 : 4;
+  },
+};
+
+interface Row {
+  object: KubeObject;
+  readiness: Readiness;
+}
+
+function printStatus(
+  session: Session,
+  rows: readonly Row[],
+  place: Place,
+  appliedAt: string | undefined,
+): void {
+  const { terminal } = session;
+  if (rows.length === 0) {
+    terminal.say(`nothing of overlay ${place.overlay} is in context ${place.context}`);
+    return;
+  }
+  terminal.say(placeLine(place));
+  if (appliedAt) terminal.say(`last changed ${appliedAt}`);
+  const style = terminal.outStyle;
+  const lines = rows.map(({ object, readiness }) => {
+    const { status, message } = readiness;
+    const colour = status === 'Current' ? style.green : status === 'InProgress' ? style.yellow : style.red;
+    return [
+      titleOf(referenceOf(object)),
+      colour(status),
+      [message, ...new Set(imagesOf(object))].filter(Boolean).join('  '),
+    ];
+  });
+  terminal.data(formatTable(lines).join('\n'));
+}
+
+function toJson(rows: readonly Row[], place: Place, appliedAt: string | undefined): unknown {
+  return {
+    schema: 'strata.dev/status/v1',
+    ...place,
+    appliedAt,
+    healthy: rows.every(({ readiness }) => readiness.status === 'Current'),
+    objects: rows.map(({ object, readiness }) => ({
+      ...referenceOf(object),
+      status: readiness.status,
+      message: readiness.message || undefined,
+      images: [...new Set(imagesOf(object))],
+      createdAt: object.metadata.creationTimestamp,
+    })),
+  };
+}
