@@ -1,0 +1,958 @@
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { command as diff } from '../scripts/diff.ts';
+import { command as down } from '../scripts/down.ts';
+import { command as env } from '../scripts/env.ts';
+import { command as generate } from '../scripts/generate.ts';
+import { main } from '../scripts/lib/cli.ts';
+import { helpText } from '../scripts/lib/command.ts';
+import { runKubectl } from '../scripts/lib/kubectl.ts';
+import { processWithPid } from '../scripts/lib/process.ts';
+import { systemClock } from '../scripts/lib/session.ts';
+import { command as render } from '../scripts/render.ts';
+import { command as sandbox } from '../scripts/sandbox.ts';
+import { command as status } from '../scripts/status.ts';
+import { command as try_ } from '../scripts/try.ts';
+import { command as up } from '../scripts/up.ts';
+import { concurrentSuite } from './support/deployment.ts';
+import { projectFolder, testSession } from './support/session.ts';
+
+const canaries = {
+  BETTER_AUTH_SECRET: 'canary/better+auth=0123456789-abcdefghij',
+  JWT_SECRET: 'canary jwt "quoted" 0123456789-abcdefghij',
+  DATABASE_URL: 'postgresql+asyncpg://todo:canary%2Fpassword@db.strata.test/todo?ssl=require',
+};
+
+const formsOf = (value: string): string[] => [
+  value,
+  encodeURIComponent(value),
+  JSON.stringify(value).slice(1, -1),
+  Buffer.from(value).toString('base64').replace(/=+$/, ''),
+];
+
+interface Outcome {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+interface RunOptions {
+  /** undefined takes a variable away. */
+  environment?: Record<string, string | undefined>;
+  /** The checkout that is run. */
+  home?: string;
+  /** Flags of Node itself. */
+  node?: string[];
+  /** Stands before the whole line. */
+  prefix?: string[];
+  /** A file to write to, or a pipe that nobody reads any more. */
+  stdout?: number | 'closed';
+}
+
+/** On Node that does not run TypeScript by itself (tsx, src/utils/temporary-directory.ts). */
+const tsxCache = `tsx-${process.getuid?.()}`;
+
+/** A tree with a `.env` full of canaries, a TMPDIR and a PATH of its own. */
+class Desk {
+  readonly folder: string;
+  readonly root: string;
+  readonly temporary: string;
+  readonly bin: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+    // Whatever breaks on blanks, quotes or dollars in a path breaks every test here.
+    this.root = path.join(folder, "a $tree of 'mine'");
+    this.temporary = path.join(folder, 'tmp dir');
+    this.bin = path.join(folder, 'bin dir');
+    for (const name of [this.root, this.temporary, this.bin]) mkdirSync(name);
+    // What tsx has compiled already, or every test would do it again.
+    symlinkSync(path.join(tmpdir(), tsxCache), path.join(this.temporary, tsxCache));
+    for (const name of ['base', 'components', 'overlays'])
+      cpSync(path.join(projectFolder, name), path.join(this.root, name), { recursive: true });
+    const lines = Object.entries(canaries).map(([key, value]) => `${key}='${value}'\n`);
+    this.write('.env', lines.join(''));
+  }
+
+  write(file: string, text: string | Buffer): string {
+    const target = path.join(this.root, file);
+    writeFileSync(target, text);
+    return target;
+  }
+
+  /** A kubectl that answers `version --client` like a real one, and does this with everything else. */
+  fakeKubectl(script: string, version = 'v1.33.0'): void {
+    const file = path.join(this.bin, 'kubectl');
+    const answer = `{"clientVersion":{"gitVersion":"${version}"}}`;
+    writeFileSync(file, `#!/bin/sh\nif [ "$1" = version ]; then echo '${answer}'; exit; fi\n${script}\n`);
+    chmodSync(file, 0o755);
+  }
+
+  kubeconfig(name: string, content: string | object): string {
+    const file = path.join(this.folder, name);
+    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+    return file;
+  }
+
+  environment(changes: Record<string, string | undefined> = {}): Record<string, string> {
+    const all = {
+      PATH: [this.bin, process.env.PATH ?? ''].join(path.delimiter),
+      HOME: this.folder,
+      TMPDIR: this.temporary,
+      ...changes,
+    };
+    return Object.fromEntries(
+      Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    );
+  }
+
+  /** Starts the line that npm starts, with npm's working folder. */
+  start(
+    words: readonly string[],
+    options: RunOptions = {},
+  ): { child: ChildProcess; ended: Promise<Outcome> } {
+    const { home = projectFolder, node = [], prefix = [], stdout } = options;
+    const root = home === projectFolder && words.length > 0 ? ['--root', this.root] : [];
+    const line = [...prefix, process.execPath, ...node, '--', 'scripts/strata.js', ...words, ...root];
+    return startLine(line, {
+      cwd: home,
+      env: this.environment(options.environment),
+      stdio: ['ignore', typeof stdout === 'number' ? stdout : 'pipe', 'pipe'],
+      closesStdout: stdout === 'closed',
+    });
+  }
+
+  /** Runs a command to its end; what it may not say or leave behind fails the test. */
+  async run(words: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    return this.check(words, await this.start(words, options).ended);
+  }
+
+  /** The same without a process of its own, which takes a third of a second to start. */
+  async runHere(
+    words: readonly string[],
+    environment: Record<string, string | undefined> = {},
+  ): Promise<Outcome> {
+    const all = words.length > 0 ? [...words, '--root', this.root] : words;
+    return this.check(words, await mainHere(all, this.environment(environment)));
+  }
+
+  private check(words: readonly string[], outcome: Outcome): Outcome {
+    this.assertDiscreet(outcome, words[0]);
+    this.assertNothingLeft();
+    return outcome;
+  }
+
+  async fail(expected: Failure, words: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const outcome = await this.run(words, options);
+    assertFailure(outcome, expected);
+    return outcome;
+  }
+
+  async failHere(
+    expected: Failure,
+    words: readonly string[],
+    environment: Record<string, string | undefined> = {},
+  ): Promise<Outcome> {
+    const outcome = await this.runHere(words, environment);
+    assertFailure(outcome, expected);
+    return outcome;
+  }
+
+  /** Only `render` may print secrets, and on stdout alone. */
+  assertDiscreet({ stdout, stderr }: Outcome, name?: string): void {
+    const text = name === 'render' ? stderr : stdout + stderr;
+    for (const value of Object.values(canaries)) {
+      for (const form of formsOf(value)) assert.not.ok(text.includes(form), `a secret got out: ${text}`);
+    }
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the start of every escape code
+    assert.not.match(text, /\x1b/, 'no escape codes where there is no terminal');
+  }
+
+  assertNothingLeft(): void {
+    const left = readdirSync(this.temporary).filter((name) => name !== tsxCache);
+    assert.equal(left, [], 'TMPDIR is empty');
+    assert.equal(runFolders(this.root), []);
+  }
+}
+
+interface Failure {
+  status: number;
+  code: string;
+  message: RegExp | string;
+  next: RegExp | string;
+}
+
+/** No data, and at the end one message with its code and what is next. */
+function assertFailure(outcome: Outcome, expected: Failure): void {
+  const { stdout, stderr } = outcome;
+  assert.is(outcome.status, expected.status, `status ${outcome.status}: ${stderr}`);
+  assert.is(stdout, '');
+  const codes = stderr.split('\n').filter((line) => /\[[A-Z_]+\]$/.test(line));
+  assert.is(codes.length, 1, `one message with a code: ${stderr}`);
+  const [, message = '', code, next = ''] =
+    /(?:^|\n)error: (.*) \[([A-Z_]+)\]\n {2}next: (.*)\n$/.exec(stderr) ?? [];
+  assert.is(code, expected.code, `ends with a message, its code and what is next: ${stderr}`);
+  assert.match(message, expected.message);
+  assert.match(next, expected.next);
+  assert.not.match(stderr, /^ +at /m, 'no stack');
+}
+
+function startLine(
+  line: readonly string[],
+  options: SpawnOptions & { closesStdout?: boolean },
+): { child: ChildProcess; ended: Promise<Outcome> } {
+  const child = spawn(line[0]!, line.slice(1), options);
+  const outcome: Outcome = { status: null, stdout: '', stderr: '' };
+  if (options.closesStdout) child.stdout?.destroy();
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      outcome[name] += text;
+    });
+  }
+  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const ended = new Promise<Outcome>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      outcome.status = code;
+      resolve(outcome);
+    });
+  });
+  return { child, ended };
+}
+
+/**
+ * The command line up to the point where it ends the process. Only one at a time: it works on what a process has once.
+ */
+async function mainHere(words: readonly string[], environment: Record<string, string>): Promise<Outcome> {
+  const { stdin, stdout, stderr, env: before, exit, exitCode } = process;
+  const outcome: Outcome = { status: null, stdout: '', stderr: '' };
+  const events = ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'] as const;
+  const known = events.map((event) => new Set(process.listeners(event as 'exit')));
+  const streams = [stdin, stdout, stderr].map((stream) => [stream, stream.isTTY] as const);
+  const writes = [stdout.write, stderr.write] as const;
+  const capture =
+    (name: 'stdout' | 'stderr'): typeof stdout.write =>
+    (text: unknown, ...rest: unknown[]) => {
+      outcome[name] += text;
+      const done = rest.at(-1);
+      if (typeof done === 'function') setImmediate(done as () => void);
+      return true;
+    };
+  try {
+    for (const [stream] of streams) stream.isTTY = false;
+    process.env = environment;
+    stdout.write = capture('stdout');
+    stderr.write = capture('stderr');
+    outcome.status = await new Promise<number>((resolve, reject) => {
+      process.exit = ((status: number) => resolve(status)) as typeof process.exit;
+      main(words, (file) => import(`../scripts/${file}`)).catch(reject);
+    });
+  } finally {
+    for (const [stream, isTerminal] of streams) stream.isTTY = isTerminal;
+    [stdout.write, stderr.write] = writes;
+    Object.assign(process, { env: before, exit, exitCode });
+    for (const [index, event] of events.entries()) {
+      for (const listener of process.listeners(event as 'exit'))
+        if (!known[index]!.has(listener)) process.off(event, listener);
+    }
+  }
+  return outcome;
+}
+
+function runFolders(root: string): string[] {
+  const folder = path.join(root, '.strata');
+  return existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith('run-')) : [];
+}
+
+async function withDesk(work: (desk: Desk) => Promise<void>): Promise<void> {
+  const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'strata-cli-')));
+  try {
+    await work(new Desk(folder));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const isAlive = (pid: number): boolean => processWithPid(pid) !== undefined;
+
+async function until(isTrue: () => boolean): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!isTrue()) {
+    assert.ok(performance.now() < deadline, `never true: ${isTrue}`);
+    await systemClock.sleep(10);
+  }
+}
+
+const usage = suite('arguments');
+
+for (const [title, words, code, message, next] of [
+  [
+    'an unknown flag',
+    ['diff', '--contxt', 'x'],
+    'USAGE',
+    /--contxt, did you mean --context\?$/,
+    'diff -- --help',
+  ],
+  ['no command', [], 'USAGE', /^which command\?$/, /^npm run env \| /],
+  ['a flag without its value', ['up', '--context'], 'USAGE', '--context needs a value', 'up -- --help'],
+  ['a flag given twice', ['down', '--context=a', '--context=b'], 'USAGE', 'given twice', 'down -- --help'],
+  ['one argument too many', ['status', 'dev', 'minikube'], 'USAGE', 'argument: minikube', 'status -- --help'],
+  ['another output', ['env', '--output', 'yaml'], 'USAGE', '--output yaml is not known', '--output json'],
+  [
+    'another timeout',
+    ['up', '--timeout', 'soon'],
+    'USAGE',
+    '--timeout soon is not a duration',
+    '--timeout 90s',
+  ],
+  ['another image', ['generate', '--image', 'x'], 'USAGE', '--image x is not NAME=', 'write it like --image'],
+  [
+    'an unknown overlay',
+    ['render', 'minicube'],
+    'OVERLAY_NOT_FOUND',
+    'did you mean minikube?',
+    'dev, minikube',
+  ],
+  [
+    'a sandbox that is not there',
+    ['diff', '--sandbox'],
+    'SANDBOX_NOT_RUNNING',
+    'none-such is not',
+    '--name none-such',
+  ],
+] as [string, string[], string, RegExp | string, RegExp | string][]) {
+  usage(`refuses ${title}`, () =>
+    withDesk(async (desk) => {
+      // `--root`, which stands last, is no value of a flag.
+      await desk.failHere({ status: 2, code, message, next }, words, { STRATA_SANDBOX: 'none-such' });
+    }),
+  );
+}
+
+for (const [typed, words, taken, next] of [
+  ['npm run diff --sandbox', ['diff'], { npm_config_sandbox: 'true' }, /^npm run diff -- --sandbox$/],
+  [
+    'npm run diff dev --output json',
+    ['diff', 'dev', 'json'],
+    { npm_config_output: 'true' },
+    /^npm run diff -- dev --output json$/,
+  ],
+] as [string, string[], Record<string, string>, RegExp][]) {
+  usage(`${typed}: says ${next}`, () =>
+    withDesk(async (desk) => {
+      const environment = { npm_command: 'run', npm_lifecycle_event: words[0]!, ...taken };
+      const outcome = await mainHere(words, desk.environment(environment));
+      assertFailure(outcome, { status: 2, code: 'USAGE', message: /^npm took --/, next });
+    }),
+  );
+}
+
+usage('--help prints usage and flags on stdout', () =>
+  withDesk(async (desk) => {
+    const outcome = await desk.runHere(['status', '--help']);
+    assert.equal(outcome, { status: 0, stdout: helpText(status), stderr: '' });
+  }),
+);
+
+usage.run();
+
+const help = suite('help of each command');
+
+for (const command of [env, generate, render, diff, up, down, status, sandbox, try_]) {
+  help(command.name, () => {
+    const text = helpText(command);
+    assert.match(text, new RegExp(`^usage: npm run ${command.name}( --|$)`, 'm'));
+    for (const flag of [...command.flags, 'help']) assert.match(text, new RegExp(`^ {2}--${flag} `, 'm'));
+  });
+}
+
+help.run();
+
+const envFiles = suite('env files');
+
+for (const [title, prepare, expected] of [
+  [
+    'none',
+    (file) => rmSync(file),
+    { code: 'ENV_INVALID', message: 'env values for minikube', next: 'npm run env -- minikube' },
+  ],
+  [
+    'a folder',
+    (file) => {
+      rmSync(file);
+      mkdirSync(file);
+    },
+    { code: 'FILE_UNREADABLE', message: /^\.env cannot be read: it is a folder$/, next: /^ls -ld \.env$/ },
+  ],
+  [
+    'links in a circle',
+    (file) => {
+      rmSync(file);
+      symlinkSync('.env', file);
+    },
+    { code: 'FILE_UNREADABLE', message: /^\.env .* go in a circle$/, next: /^ls -ld \.env$/ },
+  ],
+  [
+    'a link to nothing',
+    (file) => {
+      rmSync(file);
+      symlinkSync('secrets/that-are-not-mounted', file);
+    },
+    {
+      code: 'FILE_UNREADABLE',
+      message: /^\.env cannot be read: it is a symbolic link to nothing$/,
+      next: /^ls -ld \.env$/,
+    },
+  ],
+  [
+    'not UTF-8',
+    (file) => writeFileSync(file, Buffer.from(`JWT_SECRET="\xff${canaries.BETTER_AUTH_SECRET}"\n`, 'latin1')),
+    { code: 'ENV_INVALID', message: 'env values for minikube', next: 'npm run env -- minikube' },
+  ],
+] as [string, (file: string) => void, { code: string; message: RegExp | string; next: RegExp | string }][]) {
+  envFiles(`${title}: says so`, () =>
+    withDesk(async (desk) => {
+      prepare(path.join(desk.root, '.env'));
+      const { stderr } = await desk.failHere({ status: 2, ...expected }, ['render']);
+      if (title === 'none')
+        assert.match(stderr, /JWT_SECRET: is missing.*\n {2}next: npm run env -- --init\n/);
+      if (title === 'not UTF-8') assert.match(stderr, /^error: \.env:1: this line is not UTF-8$/m);
+    }),
+  );
+}
+
+envFiles.run();
+
+const programs = suite('kubectl');
+
+for (const [title, script, version, expected] of [
+  [
+    'is too old',
+    'exit 9',
+    'v1.26.15',
+    {
+      code: 'KUBECTL_FAILED',
+      message: /^kubectl v1\.26\.15 is too old, strata needs 1\.27/,
+      next: 'install a newer',
+    },
+  ],
+  [
+    'does not say its version',
+    'exit 9',
+    'rubbish',
+    {
+      code: 'KUBECTL_FAILED',
+      message: 'does not say its version (exit status 0)',
+      next: 'kubectl version --client',
+    },
+  ],
+  [
+    'prints rubbish',
+    `echo '${canaries.BETTER_AUTH_SECRET}: {{{'`,
+    undefined,
+    { code: 'RENDER_FAILED', message: 'printed no manifests', next: 'is a real kubectl' },
+  ],
+  [
+    'prints nothing',
+    'exit 0',
+    undefined,
+    { code: 'VERIFY_FAILED', message: 'minikube', next: 'npm run generate -- minikube' },
+  ],
+  [
+    'fails, with a secret in its message',
+    `echo "error: bad value ${canaries.BETTER_AUTH_SECRET} $(printf %s '${canaries.JWT_SECRET}' | base64 -w0)" >&2; exit 7`,
+    undefined,
+    {
+      code: 'RENDER_FAILED',
+      message: /does not render: bad value \[BETTER_AUTH_SECRET\] \[JWT_SECRET\]$/,
+      next: 'same command again',
+    },
+  ],
+  [
+    'fails without a word',
+    'exit 7',
+    undefined,
+    { code: 'RENDER_FAILED', message: /without a word: exit status 7$/, next: '--verbose' },
+  ],
+  [
+    'is killed',
+    'kill -KILL $$',
+    undefined,
+    { code: 'RENDER_FAILED', message: /without a word: ended by SIGKILL$/, next: '--verbose' },
+  ],
+] as [
+  string,
+  string,
+  string | undefined,
+  { code: string; message: RegExp | string; next: RegExp | string },
+][]) {
+  programs(`${title}: says so`, () =>
+    withDesk(async (desk) => {
+      desk.fakeKubectl(script, version);
+      await desk.failHere({ status: 3, ...expected }, ['render']);
+    }),
+  );
+}
+
+programs('is nowhere: says so', () =>
+  withDesk(async (desk) => {
+    await desk.failHere(
+      { status: 3, code: 'KUBECTL_NOT_FOUND', message: /^kubectl is not on PATH$/, next: '--sandbox' },
+      ['diff'],
+      { PATH: desk.bin },
+    );
+  }),
+);
+
+programs.run();
+
+const targets = suite('kubeconfig');
+
+const contextTo = (name: string, server: string): object => ({
+  'current-context': name,
+  contexts: [{ name, context: { cluster: name, user: name } }],
+  clusters: [{ name, cluster: { server } }],
+  users: [{ name, user: { token: 'x' } }],
+});
+
+for (const [title, words, content, expected] of [
+  [
+    'none, nor the file that is named',
+    ['up'],
+    undefined,
+    { code: 'CONTEXT_REFUSED', message: /^context minikube does not exist/, next: /^minikube start, or/ },
+  ],
+  [
+    'broken YAML',
+    ['diff'],
+    'contexts:\n- name: [a\n',
+    { code: 'KUBECONFIG_INVALID', message: /kubeconfig:\d is not valid YAML$/, next: 'kubectl config view' },
+  ],
+  [
+    'empty',
+    ['down'],
+    '',
+    { code: 'CONTEXT_REFUSED', message: 'does not exist in', next: /^minikube start, or/ },
+  ],
+  [
+    'a context whose cluster is nowhere',
+    ['diff'],
+    { contexts: [{ name: 'minikube', context: { cluster: 'gone', user: 'gone' } }] },
+    { code: 'KUBECONFIG_INVALID', message: /has no server: .* its cluster gone is$/, next: 'get-clusters' },
+  ],
+  ...['diff', 'up', 'down', 'status'].map((name) => [
+    `the current context is not on the list, and ${name} names it`,
+    [name, '--context', 'production'],
+    contextTo('production', 'https://127.0.0.1:1'),
+    {
+      code: 'CONTEXT_REFUSED',
+      message: /^context production is not on the list of overlay minikube \(minikube\)$/,
+      next: 'overlays/minikube/strata.yaml',
+    },
+  ]),
+  [
+    'a list that is empty, as dev has it',
+    ['up', 'dev', '--yes'],
+    contextTo('production', 'https://127.0.0.1:1'),
+    { code: 'CONTEXT_REFUSED', message: 'list of contexts is empty', next: 'overlays/dev/strata.yaml' },
+  ],
+  [
+    'a server that is not local, and nobody to ask',
+    ['down'],
+    contextTo('minikube', 'https://k8s.strata.test'),
+    {
+      code: 'CONFIRMATION_NEEDED',
+      message: 'no terminal to ask in',
+      next: /^npm run down -- minikube --yes,/,
+    },
+  ],
+] as [
+  string,
+  string[],
+  string | object | undefined,
+  { code: string; message: RegExp | string; next: RegExp | string },
+][]) {
+  targets(`${title}: refused before anything is sent`, () =>
+    withDesk(async (desk) => {
+      const trace = path.join(desk.folder, 'called');
+      desk.fakeKubectl(`: >'${trace}'`);
+      const file = path.join(desk.folder, 'kubeconfig');
+      if (content !== undefined) desk.kubeconfig('kubeconfig', content);
+      await desk.failHere({ status: 2, ...expected }, words, { KUBECONFIG: file });
+      assert.not.ok(existsSync(trace), 'kubectl was not called');
+    }),
+  );
+}
+
+targets('a folder: says so', () =>
+  withDesk(async (desk) => {
+    await desk.failHere(
+      { status: 2, code: 'KUBECONFIG_INVALID', message: 'EISDIR', next: 'KUBECONFIG' },
+      ['status'],
+      { KUBECONFIG: desk.folder },
+    );
+  }),
+);
+
+targets('several files are one; an allowed name is used though another context is the current one', () =>
+  withDesk(async (desk) => {
+    const files = [
+      desk.kubeconfig('first', contextTo('production', 'https://127.0.0.1:1')),
+      path.join(desk.folder, 'that is not there'),
+      desk.kubeconfig('second', contextTo('minikube', 'https://127.0.0.1:2')),
+    ];
+    const trace = path.join(desk.folder, 'called');
+    desk.fakeKubectl(`echo "$@" >'${trace}'; echo 'error: no' >&2; exit 1`);
+    await desk.failHere(
+      {
+        status: 3,
+        code: 'KUBECTL_FAILED',
+        message: /^kubectl proxy did not start: error: no$/,
+        next: '--context minikube',
+      },
+      ['status'],
+      { KUBECONFIG: files.join(path.delimiter) },
+    );
+    assert.match(readFileSync(trace, 'utf8'), /^proxy --context minikube /);
+  }),
+);
+
+targets.run();
+
+const colours = suite('colours');
+
+for (const [environment, isColoured] of [
+  [{ FORCE_COLOR: '1' }, true],
+  [{ FORCE_COLOR: '1', NO_COLOR: '1' }, false],
+  [{ FORCE_COLOR: '0' }, false],
+  [{ FORCE_COLOR: '1', TERM: 'dumb' }, true],
+] as [Record<string, string>, boolean][]) {
+  colours(`${JSON.stringify(environment)}: ${isColoured ? 'colour' : 'none'} in a pipe`, () =>
+    withDesk(async (desk) => {
+      const { stderr } = await mainHere(['rendr'], desk.environment(environment));
+      assert.is(
+        stderr.startsWith(isColoured ? '\x1b[31merror\x1b[39m: unknown' : 'error: unknown'),
+        true,
+        stderr,
+      );
+    }),
+  );
+}
+
+colours.run();
+
+const folders = suite('folders of runs');
+
+folders('what a killed run left behind goes with the next one', () =>
+  withDesk(async (desk) => {
+    const gone = spawnSync('true').pid;
+    for (const name of [`run-${gone}-abc`, `run-${process.pid}-abc`])
+      mkdirSync(path.join(desk.root, '.strata', name), { recursive: true });
+    const outcome = await mainHere(['generate', '--root', desk.root], desk.environment());
+    assert.equal([outcome.status, runFolders(desk.root)], [0, [`run-${process.pid}-abc`]]);
+    const folder = path.join(desk.root, '.strata');
+    for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+      const { mode } = statSync(path.join(folder, file));
+      if (file.startsWith('minikube')) assert.is(mode & 0o077, 0, file);
+    }
+  }),
+);
+
+folders.run();
+
+const processes = concurrentSuite('as a process');
+
+for (const [title, words, environment, expected] of [
+  [
+    'an unknown command',
+    ['rendr'],
+    {},
+    {
+      status: 2,
+      code: 'USAGE',
+      message: /^unknown command rendr, did you mean render\?$/,
+      next: /^npm run env \| /,
+    },
+  ],
+  [
+    'a missing env file, and not `--env-file` of Node',
+    ['render', '--env-file', 'x.env'],
+    {},
+    { status: 2, code: 'FILE_UNREADABLE', message: /^x\.env cannot be read/, next: 'correct the path' },
+  ],
+] as [string, string[], Record<string, string>, Failure][]) {
+  processes(`refuses ${title}`, () =>
+    withDesk(async (desk) => {
+      await desk.fail(expected, words, { environment });
+    }),
+  );
+}
+
+processes('a flag that npm took is refused with the line that works', () =>
+  withDesk(async (desk) => {
+    const npm = startLine(['npm', 'run', '-s', 'up:minikube', '--context', 'x'], {
+      cwd: projectFolder,
+      env: desk.environment({ npm_config_update_notifier: 'false' }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const outcome = await npm.ended;
+    const stderr = outcome.stderr.replace(/^npm warn .*\n/gim, '');
+    assertFailure(
+      { ...outcome, stderr },
+      {
+        status: 2,
+        code: 'USAGE',
+        message: /^npm took --context for itself/,
+        next: /^npm run up:minikube -- --context x$/,
+      },
+    );
+  }),
+);
+
+processes('needs no shell but sh, and no HOME', () =>
+  withDesk(async (desk) => {
+    for (const name of ['sh', 'kubectl']) {
+      const found = spawnSync('/bin/sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim();
+      symlinkSync(realpathSync(found), path.join(desk.bin, name));
+    }
+    const outcome = await desk.run(['render'], { environment: { PATH: desk.bin, HOME: undefined } });
+    assert.equal([outcome.status, outcome.stderr], [0, '']);
+    assert.match(outcome.stdout, /^kind: Deployment$/m);
+    const value = Buffer.from(canaries.JWT_SECRET).toString('base64');
+    assert.ok(outcome.stdout.includes(value.slice(0, 40)), 'render is exact in a pipe');
+  }),
+);
+
+processes('hangs: is ended, also when it ignores SIGTERM', () =>
+  withDesk(async (desk) => {
+    const record = path.join(desk.folder, 'pid');
+    desk.fakeKubectl(`trap '' TERM; echo $$ >'${record}'; sleep 60 & wait; wait`);
+    const kubectl = { program: path.join(desk.bin, 'kubectl'), kubeconfig: undefined };
+    const result = await runKubectl(testSession(), kubectl, ['kustomize'], {
+      needsCluster: false,
+      timeout: 300,
+    });
+    assert.equal([result.status, result.signal, result.timedOut], [null, 'SIGKILL', true]);
+    await until(() => !isAlive(Number(readFileSync(record, 'utf8'))));
+  }),
+);
+
+processes('stdout that nobody reads any more is no failure', () =>
+  withDesk(async (desk) => {
+    const outcome = await desk.run(['render'], { stdout: 'closed' });
+    assert.equal([outcome.status, outcome.stderr], [0, '']);
+  }),
+);
+
+processes('stdout that cannot be written is', () =>
+  withDesk(async (desk) => {
+    if (!existsSync('/dev/full')) return;
+    const full = openSync('/dev/full', 'w');
+    try {
+      await desk.fail(
+        { status: 2, code: 'FILE_UNWRITABLE', message: /^stdout .*ENOSPC/, next: 'free some space' },
+        ['env'],
+        {
+          stdout: full,
+        },
+      );
+    } finally {
+      closeSync(full);
+    }
+  }),
+);
+
+/** A mount namespace of its own needs root; whatever is mounted in it is gone with the process. */
+const canMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()]).status === 0;
+const afterMounting = (script: string, ...words: string[]): string[] => [
+  'unshare',
+  '-m',
+  'sh',
+  '-ec',
+  `${script}; shift ${words.length}; exec "$@"`,
+  'sh',
+  ...words,
+];
+
+if (canMount) {
+  for (const [name, code] of [
+    ['render', 0],
+    ['generate', 2],
+  ] as [string, number][]) {
+    processes(`a checkout that cannot be written: ${name} ends with ${code}`, () =>
+      withDesk(async (desk) => {
+        const prefix = afterMounting('mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"', desk.root);
+        if (code !== 0) {
+          await desk.fail(
+            {
+              status: 2,
+              code: 'FILE_UNWRITABLE',
+              message: /\.strata\/minikube cannot be written: read-only$/,
+              next: 'same command',
+            },
+            [name],
+            { prefix },
+          );
+          return;
+        }
+        const outcome = await desk.run([name], { prefix });
+        assert.equal([outcome.status, outcome.stderr], [0, '']);
+      }),
+    );
+  }
+
+  processes('a full disk: says so and leaves nothing', () =>
+    withDesk(async (desk) => {
+      const strata = path.join(desk.root, '.strata');
+      mkdirSync(strata);
+      const left = path.join(desk.folder, 'left');
+      const script =
+        'mount -t tmpfs -o size=16k tmpfs "$1"; (exec 3>&1; shift 2; "$@" >&3) || s=$?; ls -A "$1" >"$2"; exit $s';
+      const prefix = ['unshare', '-m', 'sh', '-c', script, 'sh', strata, left];
+      await desk.fail(
+        {
+          status: 2,
+          code: 'FILE_UNWRITABLE',
+          message: /cannot be written: no space left$/,
+          next: /^free space/,
+        },
+        ['render'],
+        { prefix },
+      );
+      assert.is(readFileSync(left, 'utf8'), '');
+    }),
+  );
+} else {
+  const mounting = suite('disks that are full or read-only');
+  mounting.skip('`unshare -m mount` is not allowed here', () => {});
+  mounting.run();
+}
+
+for (const [signal, said] of [
+  ['SIGINT', /^interrupted: cleaning up/],
+  ['SIGTERM', /^stopped by SIGTERM: cleaning up/],
+] as [NodeJS.Signals, RegExp][]) {
+  processes(`${signal} while kubectl renders: ends it, removes the folder of the run, 130`, () =>
+    withDesk(async (desk) => {
+      const record = path.join(desk.folder, 'pids');
+      desk.fakeKubectl(`sleep 60 & echo "$$ $!" >'${record}.new'; mv '${record}.new' '${record}'; wait`);
+      const { child, ended } = desk.start(['render']);
+      await until(() => existsSync(record));
+      assert.is(runFolders(desk.root).length, 1);
+      child.kill(signal);
+      const outcome = await ended;
+      assert.match(outcome.stderr, said);
+      assertFailure(outcome, {
+        status: 130,
+        code: 'INTERRUPTED',
+        message: /^interrupted$/,
+        next: 'same command',
+      });
+      desk.assertDiscreet(outcome);
+      desk.assertNothingLeft();
+      for (const pid of readFileSync(record, 'utf8').split(' ')) await until(() => !isAlive(Number(pid)));
+    }),
+  );
+}
+
+processes('the second one ends at once, though kubectl ignores the first', () =>
+  withDesk(async (desk) => {
+    const record = path.join(desk.folder, 'pids');
+    desk.fakeKubectl(
+      `trap '' TERM INT; sleep 60 & echo "$$ $!" >'${record}.new'; mv '${record}.new' '${record}'; wait; wait`,
+    );
+    const { child, ended } = desk.start(['render']);
+    let said = '';
+    child.stderr?.on('data', (text: string) => {
+      said += text;
+    });
+    await until(() => existsSync(record));
+    child.kill('SIGINT');
+    await until(() => said.includes('again to end at once'));
+    const started = performance.now();
+    child.kill('SIGINT');
+    const outcome = await ended;
+    assert.is(outcome.status, 130);
+    assert.ok(performance.now() - started < 2000);
+    desk.assertNothingLeft();
+    for (const pid of readFileSync(record, 'utf8').split(' ')) await until(() => !isAlive(Number(pid)));
+  }),
+);
+
+processes('without the npm packages: says npm ci', () =>
+  withDesk(async (desk) => {
+    const home = path.join(desk.folder, 'checkout');
+    cpSync(path.join(projectFolder, 'scripts'), path.join(home, 'scripts'), { recursive: true });
+    cpSync(path.join(projectFolder, 'package.json'), path.join(home, 'package.json'));
+    const outcome = await desk.run(['diff'], { home });
+    const expected = 'error: the npm packages are not installed\n  next: npm ci\n';
+    assert.equal(outcome, { status: 2, stdout: '', stderr: expected });
+  }),
+);
+
+processes('works through a symbolic link', () =>
+  withDesk(async (desk) => {
+    const link = path.join(desk.folder, 'a link');
+    symlinkSync(projectFolder, link);
+    const outcome = await desk.run(['render', '--env-file', path.join(desk.root, '.env')], { home: link });
+    assert.equal([outcome.status, outcome.stderr], [0, '']);
+    assert.match(outcome.stdout, /^kind: Deployment$/m);
+  }),
+);
+
+const preload = (code: string): string[] => ['--import', `data:text/javascript,${encodeURIComponent(code)}`];
+
+processes('on a Node that is too old: says which it takes', () =>
+  withDesk(async (desk) => {
+    const old = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.11.1' } })`;
+    const outcome = await desk.run(['diff'], { node: preload(old) });
+    assert.equal([outcome.status, outcome.stdout], [2, '']);
+    assert.match(
+      outcome.stderr,
+      /^error: Node 20\.11\.1 is too old, strata needs 20\.12 or later\n {2}next: /,
+    );
+  }),
+);
+
+processes('a bug is 70 and shows its stack, without secrets', () =>
+  withDesk(async (desk) => {
+    const broken = `
+      import fs from 'node:fs';
+      import { syncBuiltinESMExports } from 'node:module';
+      const { realpathSync } = fs;
+      fs.realpathSync = (file, ...rest) => {
+        if (String(file).endsWith('kubectl')) throw new TypeError(${JSON.stringify(`odd: ${canaries.BETTER_AUTH_SECRET}`)});
+        return realpathSync(file, ...rest);
+      };
+      syncBuiltinESMExports();`;
+    desk.fakeKubectl('exit 9');
+    const outcome = await desk.run(['render'], { node: preload(broken) });
+    assert.equal([outcome.status, outcome.stdout], [70, '']);
+    assert.match(
+      outcome.stderr,
+      /^error: this is a bug in strata\nTypeError: odd: \[BETTER_AUTH_SECRET\]\n +at /,
+    );
+  }),
+);
+
+processes.run();

@@ -1,0 +1,106 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { npm, withCheckout } from '../support/checkout.ts';
+import { kubectlIn, type Outcome, useSandbox } from '../support/cluster.ts';
+
+/** Ends with the words of both streams when the status is another. */
+function ended(outcome: Outcome, status: number, line: string): void {
+  assert.is(outcome.status, status, `npm ${line}\n${outcome.stdout}${outcome.stderr}`);
+}
+
+const readme = suite('the lines of the README, literally');
+
+readme('npm run try, diff and down against the sandbox it starts', async () => {
+  await withCheckout(async (folder) => {
+    const run = (line: string): Promise<Outcome> => npm(folder, line);
+    try {
+      const first = await run('run try');
+      ended(first, 0, 'run try');
+      assert.match(first.stdout, /^Deployment\/frontend +Current +todo-frontend:dev$/m);
+      assert.match(first.stdout, /^Deployment\/backend +Current +todo-backend:dev$/m);
+      assert.match(first.stderr, /simulated/);
+      ended(await run('run try'), 0, 'run try, twice in a row');
+
+      const diff = await run('run -s diff -- --sandbox');
+      ended(diff, 0, 'run -s diff -- --sandbox');
+      assert.match(diff.stdout, /^plan: clean \(11 unchanged\)$/m);
+
+      const values = await run('run -s env -- --sandbox --output json');
+      ended(values, 0, 'run -s env');
+      const list = await run('run -s sandbox -- kubectl -n todo-minikube get secrets,configmaps -o json');
+      ended(list, 0, 'run -s sandbox -- kubectl');
+      const held = new Map<string, string>();
+      for (const { kind, metadata, data = {} } of JSON.parse(list.stdout).items) {
+        const name = metadata.name.replace(/-[^-]+$/, '');
+        for (const [key, value] of Object.entries<string>(data)) {
+          held.set(`${name}/${key}`, kind === 'Secret' ? Buffer.from(value, 'base64').toString() : value);
+        }
+      }
+      const envFile = readFileSync(path.join(folder, '.strata/sandbox/default/sandbox.env'), 'utf8');
+      const jwt = /^JWT_SECRET=(\S{32,})$/m.exec(envFile)?.[1];
+      assert.ok(jwt, 'the throwaway env file has a JWT_SECRET');
+      assert.is(held.get('backend-secrets/JWT_SECRET'), jwt);
+      assert.is(held.get('backend-config/APP_NAME'), 'Todo API');
+      assert.is(held.get('frontend-config/BACKEND_URL'), 'http://backend:8000');
+
+      ended(await run('run down -- --sandbox'), 0, 'run down -- --sandbox');
+      const left = await run('run -s sandbox -- kubectl get namespaces -o name');
+      assert.not.match(left.stdout, /todo/);
+    } finally {
+      ended(await run('run sandbox -- stop'), 0, 'run sandbox -- stop');
+    }
+  });
+});
+
+readme('env --init, diff, up:minikube, diff and down against a context called minikube', async () => {
+  const sandbox = await useSandbox();
+  await withCheckout(async (folder) => {
+    const kubeconfig = path.join(folder, '..', 'kubeconfig');
+    const text = readFileSync(sandbox.kubeconfig, 'utf8').replaceAll(sandbox.context, 'minikube');
+    writeFileSync(kubeconfig, text, { mode: 0o600 });
+    const run = (line: string): Promise<Outcome> => npm(folder, line, { KUBECONFIG: kubeconfig });
+
+    ended(await run('run env -- --init'), 0, 'run env -- --init');
+    const envFile = path.join(folder, '.env');
+    const url = 'postgresql+asyncpg://todo:p%40ss@ep-cool-1.eu-central-1.aws.neon.tech/todo?ssl=require';
+    writeFileSync(
+      envFile,
+      readFileSync(envFile, 'utf8').replace(/^DATABASE_URL=.*$/m, `DATABASE_URL="${url}"`),
+    );
+
+    const before = await run('run diff');
+    ended(before, 1, 'run diff');
+    assert.match(before.stdout, /^plan: changed \(11 to create\)$/m);
+    try {
+      const up = await run('run up:minikube');
+      ended(up, 0, 'run up:minikube');
+      assert.match(
+        up.stderr,
+        /minikube service frontend -p minikube -n todo-minikube --url \(node port 30080\)/,
+      );
+      assert.match(up.stderr, /port-forward service\/frontend 30080:80/);
+      const clean = await run('run diff');
+      ended(clean, 0, 'run diff');
+      const status = await run('run status');
+      ended(status, 0, 'run status');
+      const read = ['-n', 'todo-minikube', 'get', 'secret', '-o', 'json'];
+      const { items } = JSON.parse((await kubectlIn(sandbox, read)).stdout);
+      const backend = items.find(({ metadata }: { metadata: { name: string } }) =>
+        metadata.name.startsWith('backend-secrets-'),
+      );
+      assert.is(Buffer.from(backend.data.DATABASE_URL, 'base64').toString(), url);
+      for (const { stdout, stderr } of [before, up, clean, status]) {
+        assert.not.match(stdout + stderr, /p%40ss/);
+      }
+    } finally {
+      ended(await run('run down'), 0, 'run down');
+    }
+    const again = await run('run down');
+    ended(again, 0, 'run down, a second time');
+    assert.match(again.stderr, /nothing of overlay minikube/);
+  });
+});
+
+readme.run();
