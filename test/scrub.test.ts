@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createScrubber } from '../scripts/lib/scrub.ts';
 import { anyText } from './support/text.ts';
+import { processorTime } from './support/time.ts';
 
 function scrubberOf(secrets: Readonly<Record<string, string>>): (text: string) => string {
   const scrubber = createScrubber();
@@ -125,9 +126,8 @@ replacing('a megabyte of text with twenty secrets takes no time to speak of', ()
   );
   const scrub = scrubberOf(secrets);
   const text = 'apiVersion: v1\nkind: ConfigMap\n'.repeat(32_000);
-  const started = performance.now();
-  assert.is(scrub(text), text);
-  assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
+  const taken = processorTime(() => assert.is(scrub(text), text));
+  assert.ok(taken < 1000, `${taken} ms`);
 });
 
 replacing.run();

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import type { Kubeconfig } from '../scripts/lib/kubeconfig.ts';
 import { chooseContext, matchesContext } from '../scripts/lib/target.ts';
 import { thrown } from './support/assertions.ts';
+import { processorTime } from './support/time.ts';
 
 const matching = suite('matchesContext');
 
@@ -52,10 +53,11 @@ matching('says what an anchored regular expression says', () => {
 });
 
 matching('needs no more than linear time, where a regular expression would never end', () => {
-  const started = performance.now();
-  assert.not.ok(matchesContext(`${'*a'.repeat(2000)}*b`, 'a'.repeat(100_000)));
-  assert.ok(matchesContext(`${'*a'.repeat(2000)}*`, 'a'.repeat(100_000)));
-  assert.ok(performance.now() - started < 200, `${performance.now() - started} ms`);
+  const taken = processorTime(() => {
+    assert.not.ok(matchesContext(`${'*a'.repeat(2000)}*b`, 'a'.repeat(100_000)));
+    assert.ok(matchesContext(`${'*a'.repeat(2000)}*`, 'a'.repeat(100_000)));
+  });
+  assert.ok(taken < 200, `${taken} ms`);
 });
 
 const kubeconfig = (current: string | undefined, ...names: string[]): Kubeconfig => ({

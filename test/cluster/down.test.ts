@@ -215,7 +215,11 @@ down('deletes only the very object that was seen: another uid is a conflict, and
       assert.is(await deleteObject(connection, { ...target, uid: other }), 'replaced');
       assert.equal(await deployment.get('configmap', 'precious'), precious);
       assert.is(await deleteObject(connection, { ...target, uid: precious.metadata.uid! }), 'deleted');
-      assert.is(await deployment.get('configmap', 'precious'), undefined);
+      // Deletion in the foreground leaves the object to the garbage collector for a moment.
+      await eventually(
+        () => deployment.get('configmap', 'precious'),
+        (found) => found === undefined,
+      );
       assert.is(await deleteObject(connection, { ...target, uid: precious.metadata.uid! }), 'gone');
     } finally {
       connection.close();
