@@ -45,11 +45,18 @@ async function check(title: string, program: string, args: readonly string[]): P
   return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
 }
 
+/** What to show again at the very end: a log is read from there, and often only there. */
+const failures: string[] = [];
+
 function report(title: string, status: number, output: string, started: number): void {
   process.stdout.write(
     `\n== ${title} ${status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`,
   );
   process.stdout.write(output);
+  if (status === 0) return;
+  // uvu prints the failed tests between its dots and its totals.
+  const [, failed] = /^([^\n]*\bFAIL\b.*)^ *Total:/ms.exec(output) ?? [];
+  failures.push(`\n== again: ${title}\n${failed ?? output}`);
 }
 
 /** uvu ends with `Total`, `Passed` and `Skipped`; a run that ends without them has failed. */
@@ -144,6 +151,7 @@ for (const name of wanted) {
     sum.skipped += skipped;
   }
 }
+process.stdout.write(failures.join(''));
 const skipped = sum.skipped > 0 ? `, ${sum.skipped} skipped` : '';
 process.stdout.write(`\n${sum.passed} passed, ${sum.failed} failed${skipped}\n`);
 process.exit(sum.failed === 0 ? 0 : 1);
