@@ -3,9 +3,11 @@ import { collectionPath, itemsOf, type Resource } from './discovery.ts';
 import { type KubeObject, textAt } from './manifest.ts';
 import type { Clock } from './session.ts';
 
-/** The objects of one kind as the server holds them now, by name. */
+/** The objects of one kind, by name. */
 export interface Observed {
   objects: ReadonlyMap<string, KubeObject>;
+  /** Keeps `objects` as the server holds them, from now until the signal is aborted. */
+  follow(): void;
 }
 
 interface Page {
@@ -27,9 +29,8 @@ async function list(
 }
 
 /**
- * Lists, then watches until `signal` is aborted; `onChange` after the first list and after each event.
- * Resolves with the view as soon as the first list is there. A watch that breaks is taken up again from a new list;
- * `onError` gets what even that cannot mend.
+ * Lists; `follow` then watches until `signal` is aborted, with `onChange` after each event. A watch that breaks is
+ * taken up again from a new list; `onError` gets what even that cannot mend.
  */
 export async function observe(
   connection: Connection,
@@ -39,11 +40,9 @@ export async function observe(
   callbacks: { onChange: () => void; onError: (error: unknown) => void },
 ): Promise<Observed> {
   const { resource, namespace, query = {} } = target;
-  const view: { objects: Map<string, KubeObject> } = { objects: new Map() };
   let page = await list(connection, resource, namespace, query);
-  view.objects = page.objects;
 
-  const follow = async (): Promise<void> => {
+  const watchOn = async (): Promise<void> => {
     while (!signal.aborted) {
       const path = collectionPath(resource, namespace, {
         ...query,
@@ -66,8 +65,13 @@ export async function observe(
       callbacks.onChange();
     }
   };
-  follow().catch((error: unknown) => {
-    if (!signal.aborted) callbacks.onError(error);
-  });
+  const view = {
+    objects: page.objects,
+    follow(): void {
+      watchOn().catch((error: unknown) => {
+        if (!signal.aborted) callbacks.onError(error);
+      });
+    },
+  };
   return view;
 }

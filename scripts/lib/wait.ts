@@ -108,7 +108,7 @@ async function untilCurrent(
     },
   };
   const namespace = input.inventory.namespace;
-  const follow = (resource: Resource, query?: Record<string, string>): Promise<Observed> =>
+  const look = (resource: Resource, query?: Record<string, string>): Promise<Observed> =>
     observe(
       connection,
       clock,
@@ -117,8 +117,8 @@ async function untilCurrent(
       callbacks,
     );
 
-  const views = await followKinds(input, (resource) =>
-    follow(resource, { labelSelector: memberSelector(input.inventory) }),
+  const views = await lookAtKinds(input, (resource) =>
+    look(resource, { labelSelector: memberSelector(input.inventory) }),
   );
   const report = createReport(session, started);
   const ripe = createPatience(() => clock.now());
@@ -134,10 +134,11 @@ async function untilCurrent(
     if (pending.length === 0) return;
     if (observedAround === undefined) {
       const [pods, replicaSets] = await Promise.all([
-        followIfAllowed(() => follow(podResource)),
-        followIfAllowed(() => follow(replicaSetResource)),
+        lookIfAllowed(() => look(podResource)),
+        lookIfAllowed(() => look(replicaSetResource)),
       ]);
       observedAround = { pods, replicaSets };
+      for (const observed of [...views.values(), pods, replicaSets]) observed.follow();
     }
     surroundings = {
       pods: [...observedAround.pods.objects.values()],
@@ -165,18 +166,19 @@ async function untilCurrent(
 }
 
 /** Without the right to look at Pods the wait still works, it only cannot say why something is not ready. */
-async function followIfAllowed(follow: () => Promise<Observed>): Promise<Observed> {
+async function lookIfAllowed(look: () => Promise<Observed>): Promise<Observed> {
   try {
-    return await follow();
+    return await look();
   } catch (error) {
-    if (error instanceof StrataError && error.code === 'CLUSTER_REFUSED') return { objects: new Map() };
+    if (error instanceof StrataError && error.code === 'CLUSTER_REFUSED')
+      return { objects: new Map(), follow: () => {} };
     throw error;
   }
 }
 
-async function followKinds(
+async function lookAtKinds(
   input: WaitInput,
-  follow: (resource: Resource) => Promise<Observed>,
+  look: (resource: Resource) => Promise<Observed>,
 ): Promise<Map<string, Observed>> {
   const resources = new Map<string, Resource>();
   for (const object of input.objects) {
@@ -184,9 +186,7 @@ async function followKinds(
     if (found) resources.set(groupKindOf(found), found);
   }
   return new Map(
-    await Promise.all(
-      [...resources].map(async ([name, resource]) => [name, await follow(resource)] as const),
-    ),
+    await Promise.all([...resources].map(async ([name, resource]) => [name, await look(resource)] as const)),
   );
 }
 
