@@ -2,8 +2,16 @@ import { type Arguments, isSet, textOf } from './command.ts';
 import { type Connection, connect } from './connection.ts';
 import { formatProblem, type Problem, StrataError, sortProblems } from './errors.ts';
 import { type Context, isLocal, readKubeconfig } from './kubeconfig.ts';
-import type { Kubectl } from './kubectl.ts';
-import { type ClusterState, dryRun, holderOfNodePort, readLive, readState, readUsers } from './live.ts';
+import {
+  type ClusterState,
+  dryRun,
+  type Ground,
+  holderOfNodePort,
+  readGround,
+  readLive,
+  readState,
+  readUsers,
+} from './live.ts';
 import { groupKindOf, referenceOf, textAt } from './manifest.ts';
 import { makePlan, type Objection, objectionsTo, type Plan, type PlanInput, surplusOf } from './plan.ts';
 import { type Prepared, prepare, renderVerified } from './prepare.ts';
@@ -95,19 +103,30 @@ export interface Compared {
   plan: Plan;
 }
 
-/** Opens the connection while `rendering` is under way. */
-async function connectWhile<T>(
+interface Opened {
+  connection: Connection;
+  ground: Promise<Ground>;
+  rendered: Rendered;
+}
+
+/** Opens the connection, and asks what can be asked already, while `rendering` is under way. */
+async function connectWhile(
   session: Session,
-  kubectl: Kubectl,
+  prepared: Prepared,
   context: Context,
-  rendering: Promise<T>,
-): Promise<[Connection, T]> {
-  const connecting = connect(session, kubectl, context);
+  rendering: Promise<Rendered>,
+): Promise<Opened> {
+  let ground!: Promise<Ground>;
+  const connecting = connect(session, prepared.kubectl, context, (connection) => {
+    ground = readGround(connection, prepared.inventory);
+    // Told where it is awaited; an old server or a broken tree is told first.
+    ground.catch(() => {});
+  });
   const [connected, rendered] = await Promise.allSettled([connecting, rendering]);
   // What is wrong in the tree is the user's to mend first.
   if (rendered.status === 'rejected') throw rendered.reason;
   if (connected.status === 'rejected') throw connected.reason;
-  return [connected.value, rendered.value];
+  return { connection: connected.value, ground, rendered: rendered.value };
 }
 
 /**
@@ -116,9 +135,8 @@ async function connectWhile<T>(
  */
 async function compare(
   session: Session,
-  connection: Connection,
+  { connection, ground, rendered }: Opened,
   prepared: Prepared,
-  rendered: Rendered,
   force: boolean,
 ): Promise<Compared> {
   const { inventory } = prepared;
@@ -127,6 +145,7 @@ async function compare(
     connection,
     inventory,
     new Set(objects.map((object) => groupKindOf(referenceOf(object)))),
+    ground,
   );
   refuseTerminating(connection, state, prepared.namespace);
   const ownKinds = new Set(
@@ -248,10 +267,11 @@ export async function planOverlay(
   mayGoTo(context, prepared.overlay);
   terminal.live(['rendering and connecting …']);
   const rendering = renderVerified(session, prepared);
-  const [connection, rendered] = await connectWhile(session, prepared.kubectl, context, rendering);
+  const opened = await connectWhile(session, prepared, context, rendering);
+  const { rendered } = opened;
   const renderedAt = clock.now();
   terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
-  const compared = await compare(session, connection, prepared, rendered, isSet(args, 'force-conflicts'));
+  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'));
   const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
   return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, durations };
 }

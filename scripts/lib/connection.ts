@@ -259,10 +259,16 @@ function unreachable(context: Context, why: string): StrataError {
 }
 
 /**
- * Opens the one connection of a command and makes one request alone: an exec plugin would run once per connection.
+ * Opens the one connection of a command and checks the server's version. `alongside` may already send requests of its
+ * own meanwhile; not so with an exec plugin, which would run once per connection.
  * @throws StrataError CLUSTER_UNREACHABLE, CLUSTER_REFUSED, CLUSTER_TOO_OLD, KUBECTL_FAILED
  */
-export async function connect(session: Session, kubectl: Kubectl, context: Context): Promise<Connection> {
+export async function connect(
+  session: Session,
+  kubectl: Kubectl,
+  context: Context,
+  alongside: (connection: Connection) => void = () => {},
+): Promise<Connection> {
   if (context.usesExec && session.terminal.interactive) await logIn(session, kubectl, context);
   const proxy = await startProxy(session, kubectl, context);
   const agent = new http.Agent({ keepAlive: true, maxSockets: concurrency, maxFreeSockets: concurrency });
@@ -328,7 +334,10 @@ export async function connect(session: Session, kubectl: Kubectl, context: Conte
       proxy.stop();
     },
   };
-  await checkServerVersion(connection);
+  const checking = checkServerVersion(connection);
+  if (context.usesExec) await checking;
+  alongside(connection);
+  await checking;
   return connection;
 }
 

@@ -50,6 +50,24 @@ export const namespaces: Resource = {
   verbs: [],
 };
 
+/** What can be asked before it is known what the overlay renders. */
+export interface Ground {
+  discovery: Discovery;
+  namespace: KubeObject | undefined;
+  parentObject: KubeObject | undefined;
+}
+
+export async function readGround(connection: Connection, inventory: Inventory): Promise<Ground> {
+  const [discovery, namespace, parentObject] = await Promise.all([
+    discover(connection),
+    readNamespaceObject(connection, inventory.namespace),
+    connection.get(objectPath(configMaps, inventory.namespace, inventory.name)) as Promise<
+      KubeObject | undefined
+    >,
+  ]);
+  return { discovery, namespace, parentObject };
+}
+
 /**
  * Namespace, inventory and its members. `groupKinds` are those the overlay renders; the inventory names its own.
  * @throws StrataError for a namespace that is being deleted and for a parent of another tool
@@ -58,14 +76,9 @@ export async function readState(
   connection: Connection,
   inventory: Inventory,
   groupKinds: Iterable<string>,
+  ground?: Promise<Ground>,
 ): Promise<ClusterState> {
-  const [discovery, namespace, parentObject] = await Promise.all([
-    discover(connection),
-    readNamespaceObject(connection, inventory.namespace),
-    connection.get(objectPath(configMaps, inventory.namespace, inventory.name)) as Promise<
-      KubeObject | undefined
-    >,
-  ]);
+  const { discovery, namespace, parentObject } = await (ground ?? readGround(connection, inventory));
   const state = parentObject && readParent(inventory, parentObject);
   if (parentObject && !state) {
     throw new StrataError(
