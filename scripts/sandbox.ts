@@ -1,16 +1,10 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { startSandbox, stopSandbox } from './lib/boot.ts';
 import { type Arguments, type Command, helpText, isSet, parseArguments, textOf } from './lib/command.ts';
 import { StrataError } from './lib/errors.ts';
 import { nearest } from './lib/nearest.ts';
-import {
-  readRunningSandbox,
-  type SandboxInfo,
-  sandboxFolder,
-  sandboxStatus,
-  startSandbox,
-  stopSandbox,
-} from './lib/sandbox.ts';
+import { readRunningSandbox, type SandboxInfo, sandboxFolder, sandboxStatus } from './lib/sandbox.ts';
 import type { Session } from './lib/session.ts';
 import { formatTable } from './lib/terminal.ts';
 

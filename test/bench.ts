@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startSandbox, stopSandbox } from '../scripts/lib/sandbox.ts';
+import { startSandbox, stopSandbox } from '../scripts/lib/boot.ts';
 import { formatTable } from '../scripts/lib/terminal.ts';
 import { projectFolder, testSession } from './support/session.ts';
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { startSandbox, stopSandbox } from '../scripts/lib/sandbox.ts';
+import { startSandbox, stopSandbox } from '../scripts/lib/boot.ts';
 import { projectFolder, testSession } from './support/session.ts';
 
 interface Totals {

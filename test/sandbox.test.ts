@@ -13,17 +13,10 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { binaryNames } from '../scripts/lib/binaries.ts';
+import { killSandbox, startSandbox, stopSandbox } from '../scripts/lib/boot.ts';
 import { StrataError } from '../scripts/lib/errors.ts';
 import { isRunning, readRecords, signalRecorded, spawnRecorded } from '../scripts/lib/process.ts';
-import {
-  killSandbox,
-  readRunningSandbox,
-  sandboxContext,
-  sandboxFolder,
-  sandboxStatus,
-  startSandbox,
-  stopSandbox,
-} from '../scripts/lib/sandbox.ts';
+import { readRunningSandbox, sandboxContext, sandboxFolder, sandboxStatus } from '../scripts/lib/sandbox.ts';
 import { systemClock } from '../scripts/lib/session.ts';
 import { command } from '../scripts/sandbox.ts';
 import { testSession } from './support/session.ts';

@@ -1,28 +1,14 @@
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { request } from 'node:https';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { type Answer, type Api, ask, certificateFile } from './apiserver.ts';
 import type { Binaries } from './binaries.ts';
 import { messageOf, StrataError } from './errors.ts';
+import { writePrivate } from './files.ts';
 import { spawnRecorded } from './process.ts';
 import { formatDuration, type Session } from './session.ts';
-
-/** Whole or not at all, readable by the owner alone. */
-export function writePrivate(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
-}
 
 /** A port that is free now; it can be taken before it is used. */
 export async function chooseFreePort(): Promise<number> {
@@ -34,64 +20,6 @@ export async function chooseFreePort(): Promise<number> {
       server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
     });
   });
-}
-
-interface Api {
-  port: number;
-  certificate: string;
-  token?: string;
-}
-
-interface Answer {
-  status: number;
-  body: string;
-}
-
-const requestTimeout = 5000;
-
-/** Status 0 when there is no answer. */
-function ask(api: Api, url: string, body?: object): Promise<Answer> {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  return new Promise((resolve) => {
-    const sent = request(
-      {
-        host: '127.0.0.1',
-        port: api.port,
-        path: url,
-        method: text === undefined ? 'GET' : 'POST',
-        ca: api.certificate,
-        agent: false,
-        timeout: requestTimeout,
-        headers: {
-          ...(api.token ? { authorization: `Bearer ${api.token}` } : {}),
-          ...(text === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
-        },
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', () => resolve({ status: 0, body: '' }));
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
-        );
-      },
-    );
-    sent.on('timeout', () => sent.destroy());
-    sent.on('error', (error) => resolve({ status: 0, body: messageOf(error) }));
-    sent.end(text);
-  });
-}
-
-const certificateFile = 'certificates/apiserver.crt';
-
-/** Whether the API server in this folder says that it is ready. */
-export async function isServing(folder: string, server: string): Promise<boolean> {
-  const certificate = path.join(folder, certificateFile);
-  if (!existsSync(certificate)) return false;
-  const api: Api = { port: Number(new URL(server).port), certificate: readFileSync(certificate, 'utf8') };
-  return (await ask(api, '/readyz')).status === 200;
 }
 
 /** Where the program records are, below the sandbox's folder. */

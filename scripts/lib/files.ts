@@ -123,3 +123,9 @@ export function replaceFolder(session: Session, name: string, filesFor: (folder:
     throw systemCode(error) === undefined ? error : unwritable(target, error);
   }
 }
+
+/** Whole or not at all, readable by the owner alone. */
+export function writePrivate(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}

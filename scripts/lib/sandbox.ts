@@ -1,21 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Binaries, resolveBinaries } from './binaries.ts';
-import {
-  adminKubeconfig,
-  chooseFreePort,
-  isServing,
-  recordsFolder,
-  startControlPlane,
-  viewerKubeconfig,
-  writePrivate,
-} from './controlplane.ts';
-import { messageOf, StrataError, systemCode } from './errors.ts';
-import { withLock } from './lock.ts';
-import { isRunning, type ProcessRecord, readRecords, signalRecorded, stopProcesses } from './process.ts';
+import { isServing } from './apiserver.ts';
+import { StrataError, systemCode } from './errors.ts';
+import { isRunning, type ProcessRecord } from './process.ts';
 import { writeSandboxEnv } from './sandbox-env.ts';
-import { formatDuration, type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export interface SandboxInfo {
   name: string;
@@ -38,15 +27,13 @@ export interface SandboxInfo {
   processes: Record<string, ProcessRecord>;
 }
 
-export interface SandboxOptions {
+export interface SandboxPlace {
   /** Absolute; see `sandboxFolder`. */
   folder: string;
-  /** A port of 127.0.0.1 that nobody listens on. */
-  choosePort?: () => Promise<number>;
 }
 
 /** As it is on disk. */
-interface StoredSandbox extends Omit<SandboxInfo, 'envFile'> {
+export interface StoredSandbox extends Omit<SandboxInfo, 'envFile'> {
   /** Generated values of env files derive from it. */
   seed: string;
 }
@@ -73,7 +60,8 @@ export function sandboxContext(name: string): string {
   return name === defaultSandboxName ? 'strata-sandbox' : `strata-sandbox-${name}`;
 }
 
-const infoFile = 'sandbox.json';
+/** Below the sandbox's folder; written at the end of a start. */
+export const infoFile = 'sandbox.json';
 
 const startHint = (name: string): string =>
   `npm run sandbox -- start${name === defaultSandboxName ? '' : ` --name ${name}`}`;
@@ -90,10 +78,7 @@ function readStored(folder: string): StoredSandbox | undefined {
 }
 
 /** `broken`: something of it is there, but it does not answer. */
-export async function sandboxStatus(
-  session: Session,
-  options: Pick<SandboxOptions, 'folder'>,
-): Promise<SandboxState> {
+export async function sandboxStatus(session: Session, options: SandboxPlace): Promise<SandboxState> {
   const { folder } = options;
   const stored = readStored(folder);
   if (stored === undefined) return { state: existsSync(folder) ? 'broken' : 'stopped' };
@@ -102,7 +87,7 @@ export async function sandboxStatus(
   return isWhole ? { state: 'running', info: await toInfo(session, stored) } : { state: 'broken' };
 }
 
-async function toInfo(session: Session, stored: StoredSandbox): Promise<SandboxInfo> {
+export async function toInfo(session: Session, stored: StoredSandbox): Promise<SandboxInfo> {
   const { seed, ...rest } = stored;
   return { ...rest, envFile: await writeSandboxEnv(session, stored.folder, seed) };
 }
@@ -110,199 +95,11 @@ async function toInfo(session: Session, stored: StoredSandbox): Promise<SandboxI
 /** The one that `--sandbox` means. @throws StrataError SANDBOX_NOT_RUNNING */
 export async function readRunningSandbox(
   session: Session,
-  options: Pick<SandboxOptions, 'folder'> = { folder: sandboxFolder(session) },
+  options: SandboxPlace = { folder: sandboxFolder(session) },
 ): Promise<SandboxInfo> {
   const status = await sandboxStatus(session, options);
   if (status.state === 'running') return status.info;
   const name = path.basename(options.folder);
   const problem = status.state === 'broken' ? 'does not answer' : 'is not running';
   throw new StrataError('SANDBOX_NOT_RUNNING', `the sandbox ${name} ${problem}`, { hint: startHint(name) });
-}
-
-/** Each of these goes after those before it: an apiserver whose etcd went first ignores SIGTERM for minutes. */
-const stopOrder: readonly (readonly string[])[] = [
-  ['kwok', 'kube-scheduler', 'kube-controller-manager'],
-  ['kube-apiserver'],
-  ['etcd'],
-];
-
-const asideMark = '.stopping-';
-
-/** Folders that an interrupted stop left behind, and the sandbox itself. */
-function foldersOf(folder: string): string[] {
-  const parent = path.dirname(folder);
-  if (!existsSync(parent)) return [];
-  const own = path.basename(folder);
-  return readdirSync(parent)
-    .filter((name) => name === own || name.startsWith(`${own}${asideMark}`))
-    .map((name) => path.join(parent, name));
-}
-
-/** Moved away first: a program that is only just being started finds no folder for its record and does not start. */
-function moveAside(folder: string): string {
-  if (path.basename(folder).includes(asideMark)) return folder;
-  const aside = `${folder}${asideMark}${randomBytes(4).toString('hex')}`;
-  renameSync(folder, aside);
-  return aside;
-}
-
-function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-}
-
-async function endPrograms(session: Session, folder: string): Promise<void> {
-  const records = readRecords(path.join(folder, recordsFolder));
-  for (const names of stopOrder) {
-    const group = names.map((name) => records.get(name)).filter((record) => record !== undefined);
-    const survivors = await stopProcesses(session.clock, group);
-    if (survivors.length === 0) continue;
-    throw new StrataError(
-      'SANDBOX_FAILED',
-      `could not stop ${names.join(', ')} (pid ${survivors.join(', ')})`,
-      { hint: `end it by hand, then delete ${folder}` },
-    );
-  }
-}
-
-async function cleanUp(session: Session, folder: string): Promise<void> {
-  for (const found of foldersOf(folder)) {
-    const aside = moveAside(found);
-    await endPrograms(session, aside);
-    removeFolder(aside);
-  }
-}
-
-/** For the very end of a process that may not wait any more. */
-export function killSandbox(folder: string): void {
-  for (const found of foldersOf(folder)) {
-    const aside = moveAside(found);
-    for (const record of readRecords(path.join(aside, recordsFolder)).values())
-      signalRecorded(record, 'SIGKILL');
-    removeFolder(aside);
-  }
-}
-
-/** Everything below .strata is private, and so is .strata itself. */
-function createPrivateFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chmodSync(folder, 0o700);
-  } catch (error) {
-    throw explain(error, folder);
-  }
-}
-
-const tokenBytes = 36;
-
-const randomToken = (): string => randomBytes(tokenBytes).toString('base64url');
-
-async function startStored(
-  session: Session,
-  options: SandboxOptions,
-  binaries: Binaries,
-): Promise<StoredSandbox> {
-  const { folder } = options;
-  const name = path.basename(folder);
-  const context = sandboxContext(name);
-  const [adminToken, viewerToken] = [randomToken(), randomToken()];
-  for (const token of [adminToken, viewerToken]) session.scrubber.add('token of the sandbox', token);
-  createPrivateFolder(folder);
-  const server = await startControlPlane({
-    session,
-    binaries,
-    folder,
-    name,
-    context,
-    choosePort: options.choosePort ?? chooseFreePort,
-    adminToken,
-    viewerToken,
-  });
-  const stored: StoredSandbox = {
-    name,
-    folder,
-    kubeconfig: path.join(folder, adminKubeconfig),
-    viewerKubeconfig: path.join(folder, viewerKubeconfig),
-    context,
-    server,
-    kubectl: binaries.paths.kubectl,
-    source: binaries.source,
-    startedAt: new Date().toISOString(),
-    processes: Object.fromEntries(readRecords(path.join(folder, recordsFolder))),
-    seed: randomToken(),
-  };
-  writePrivate(path.join(folder, infoFile), `${JSON.stringify(stored, null, 2)}\n`);
-  return stored;
-}
-
-const diskErrors = ['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'];
-
-function explain(error: unknown, folder: string): unknown {
-  if (error instanceof StrataError || !diskErrors.includes(systemCode(error) ?? '')) return error;
-  return new StrataError('FILE_UNWRITABLE', `${folder} cannot be written: ${messageOf(error)}`, {
-    hint: 'free space or correct the permissions, then run the same command again',
-    cause: error,
-  });
-}
-
-async function startFresh(
-  session: Session,
-  options: SandboxOptions,
-  binaries: Binaries,
-): Promise<SandboxInfo> {
-  const { clock, terminal, signal } = session;
-  const { folder } = options;
-  const started = clock.now();
-  terminal.say(`starting the sandbox ${path.basename(folder)}`);
-  const forget = session.atExit(() => killSandbox(folder));
-  try {
-    const stored = await startStored(session, options, binaries);
-    terminal.live([]);
-    terminal.say(
-      `the sandbox ${stored.name} runs at ${stored.server}, context ${stored.context} (${formatDuration(clock.now() - started)})\nits API server is real; its nodes and pods are simulated: no image is pulled, no container runs`,
-    );
-    return await toInfo(session, stored);
-  } catch (error) {
-    terminal.live([]);
-    // The logs of a start that failed are what its error points to.
-    await (signal.aborted ? cleanUp(session, folder) : endPrograms(session, folder));
-    throw signal.aborted ? signal.reason : explain(error, folder);
-  } finally {
-    forget();
-  }
-}
-
-async function withSandboxLock<T>(session: Session, folder: string, action: () => Promise<T>): Promise<T> {
-  createPrivateFolder(path.dirname(folder));
-  const onWait = (pid: number): void =>
-    session.terminal.say(`waiting for another start or stop of this sandbox (pid ${pid})`);
-  return withLock(session, `${folder}.lock`, onWait, action);
-}
-
-/**
- * Starts it, or gives the one that runs. What an earlier start left behind, killed at whatever point, is ended first.
- * @throws StrataError SANDBOX_FAILED, FILE_UNWRITABLE, INTERRUPTED.
- */
-export async function startSandbox(session: Session, options: SandboxOptions): Promise<SandboxInfo> {
-  const status = await sandboxStatus(session, options);
-  if (status.state === 'running') return status.info;
-  const binaries = await resolveBinaries(session);
-  return withSandboxLock(session, options.folder, async () => {
-    const again = await sandboxStatus(session, options);
-    if (again.state === 'running') return again.info;
-    await cleanUp(session, options.folder);
-    return startFresh(session, options, binaries);
-  });
-}
-
-/** Ends it and deletes its folder. False when there was nothing to stop. @throws StrataError SANDBOX_FAILED */
-export async function stopSandbox(
-  session: Session,
-  options: Pick<SandboxOptions, 'folder'>,
-): Promise<boolean> {
-  if (!existsSync(path.dirname(options.folder))) return false;
-  return withSandboxLock(session, options.folder, async () => {
-    const wasThere = foldersOf(options.folder).length > 0;
-    await cleanUp(session, options.folder);
-    return wasThere;
-  });
 }

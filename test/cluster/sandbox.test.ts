@@ -4,15 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { killSandbox, startSandbox, stopSandbox } from '../../scripts/lib/boot.ts';
 import { chooseFreePort } from '../../scripts/lib/controlplane.ts';
-import {
-  killSandbox,
-  type SandboxInfo,
-  sandboxFolder,
-  sandboxStatus,
-  startSandbox,
-  stopSandbox,
-} from '../../scripts/lib/sandbox.ts';
+import { type SandboxInfo, sandboxFolder, sandboxStatus } from '../../scripts/lib/sandbox.ts';
 import { systemClock } from '../../scripts/lib/session.ts';
 import { eventually, kubectlIn, useSandbox } from '../support/cluster.ts';
 import { projectFolder, testSession } from '../support/session.ts';

@@ -1,15 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { killSandbox, startSandbox, stopSandbox } from '../../scripts/lib/boot.ts';
 import { processWithPid } from '../../scripts/lib/process.ts';
-import {
-  killSandbox,
-  readRunningSandbox,
-  type SandboxInfo,
-  sandboxFolder,
-  startSandbox,
-  stopSandbox,
-} from '../../scripts/lib/sandbox.ts';
+import { readRunningSandbox, type SandboxInfo, sandboxFolder } from '../../scripts/lib/sandbox.ts';
 import type { Session } from '../../scripts/lib/session.ts';
 import { testSession } from './session.ts';
 
