@@ -14,7 +14,7 @@ import {
 } from './live.ts';
 import { groupKindOf, referenceOf, textAt } from './manifest.ts';
 import { makePlan, type Objection, objectionsTo, type Plan, type PlanInput, surplusOf } from './plan.ts';
-import { type Prepared, prepare, renderVerified } from './prepare.ts';
+import { type Destination, type Prepared, prepare, renderVerified } from './prepare.ts';
 import type { Rendered } from './render.ts';
 import type { Place } from './report.ts';
 import type { SandboxInfo } from './sandbox.ts';
@@ -136,7 +136,7 @@ async function connectWhile(
 async function compare(
   session: Session,
   { connection, ground, rendered }: Opened,
-  prepared: Prepared,
+  prepared: Destination,
   force: boolean,
 ): Promise<Compared> {
   const { inventory } = prepared;
@@ -182,7 +182,7 @@ async function explainObjections(
   session: Session,
   connection: Connection,
   objections: readonly Objection[],
-  prepared: Prepared,
+  prepared: Destination,
 ): Promise<StrataError> {
   const problems = await Promise.all(
     objections.map(async (objection): Promise<Problem> => {
@@ -242,13 +242,31 @@ export function warnOfBuildTime(session: Session, prepared: Prepared, plan: Plan
   }
 }
 
-export interface Planned extends Compared {
-  prepared: Prepared;
+export interface Planned<From extends Destination = Prepared> extends Compared {
+  prepared: From;
   context: Context;
   place: Place;
   rendered: Rendered;
   /** Milliseconds. */
   durations: { rendering: number; comparing: number };
+}
+
+/** The plan for manifests, wherever they come from; `started` is when the work on them began. */
+async function planManifests<From extends Destination>(
+  session: Session,
+  args: Arguments,
+  opened: Opened,
+  prepared: From,
+  started: number,
+): Promise<Planned<From>> {
+  const { clock, terminal } = session;
+  const { rendered } = opened;
+  const { context } = opened.connection;
+  const renderedAt = clock.now();
+  terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
+  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'));
+  const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
+  return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, durations };
 }
 
 /**
@@ -260,18 +278,12 @@ export async function planOverlay(
   args: Arguments,
   mayGoTo: (context: Context, overlay: string) => void = () => {},
 ): Promise<Planned> {
-  const { clock, terminal } = session;
-  const started = clock.now();
+  const started = session.clock.now();
   const prepared = await prepare(session, args);
   const context = targetOf(session, args, targetInput(prepared));
   mayGoTo(context, prepared.overlay);
-  terminal.live(['rendering and connecting …']);
+  session.terminal.live(['rendering and connecting …']);
   const rendering = renderVerified(session, prepared);
   const opened = await connectWhile(session, prepared, context, rendering);
-  const { rendered } = opened;
-  const renderedAt = clock.now();
-  terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
-  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'));
-  const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
-  return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, durations };
+  return planManifests(session, args, opened, prepared, started);
 }

@@ -20,18 +20,22 @@ import type { Session } from './session.ts';
 import { type EnvValue, loadEnvValues } from './values.ts';
 import { verify } from './verify.ts';
 
-/** Everything that is known before kubectl is asked anything. */
-export interface Prepared {
+/** Where manifests go, and what takes them there. */
+export interface Destination {
   overlay: string;
-  overlayFolder: string;
   namespace: string;
   inventory: Inventory;
+  kubectl: Kubectl;
+  sandbox: SandboxInfo | undefined;
+}
+
+/** Everything that is known before kubectl is asked anything. */
+export interface Prepared extends Destination {
+  overlayFolder: string;
   contract: Contract;
   values: readonly EnvValue[];
   generated: readonly GeneratedObject[];
   images: readonly ImageOverride[];
-  kubectl: Kubectl;
-  sandbox: SandboxInfo | undefined;
 }
 
 /** The sandbox, when --sandbox asks for it. @throws StrataError SANDBOX_NOT_RUNNING */

@@ -1,0 +1,177 @@
+import { accessLines } from './access.ts';
+import { applyManifests, createNamespace, writeParent } from './apply.ts';
+import { confirm, type Planned } from './cluster.ts';
+import { type Arguments, isSet } from './command.ts';
+import type { Connection } from './connection.ts';
+import { discover } from './discovery.ts';
+import { namespaces, readState, readUsers, usersFor } from './live.ts';
+import { groupKindOf, type KubeObject, referenceOf, titleOf } from './manifest.ts';
+import { type Plan, surplusOf } from './plan.ts';
+import type { Destination } from './prepare.ts';
+import { deleteAll, doomed } from './prune.ts';
+import { formatPlan, placeLine } from './report.ts';
+import { formatDuration, type Session } from './session.ts';
+import { readVersion } from './version.ts';
+import { waitUntilCurrent } from './wait.ts';
+
+export interface DeployOptions {
+  /** When the command began, on the session's clock. */
+  started: number;
+  /** Milliseconds for each of the waits. */
+  timeout: number;
+  /** What is asked before a cluster that is not local is changed: `apply this to`. */
+  deed: string;
+  /** Said below the plan. */
+  remark?: (plan: Plan) => void;
+}
+
+/**
+ * From a plan to a healthy deployment: shows it, asks, applies, waits, prunes. Closes the connection when all went well.
+ * @throws StrataError DECLINED, APPLY_FAILED, NOT_HEALTHY, DELETE_FAILED
+ */
+export async function deploy(
+  session: Session,
+  args: Arguments,
+  planned: Planned<Destination>,
+  options: DeployOptions,
+): Promise<void> {
+  const { prepared, context, place, connection, rendered, plan, durations } = planned;
+  const { started, timeout } = options;
+  const { terminal } = session;
+  terminal.say(placeLine(place));
+  terminal.say(formatPlan(plan, terminal.style).join('\n'));
+  options.remark?.(plan);
+  terminal.say(
+    `  rendered in ${formatDuration(durations.rendering)}, compared in ${formatDuration(durations.comparing)}`,
+  );
+  if (plan.isChanged) await confirm(session, args, context, place, options.deed);
+
+  const pending = await applyPlan(session, args, planned);
+  terminal.say('waiting until everything is Current');
+  const waiting = session.clock.now();
+  await waitUntilCurrent(session, connection, {
+    inventory: prepared.inventory,
+    discovery: pending.state.discovery,
+    objects: rendered.manifests.map(({ object }) => object),
+    timeout,
+  });
+  terminal.say(`  healthy  ${formatDuration(session.clock.now() - waiting)}`);
+  const present = await collect(session, pending, timeout);
+  connection.close();
+
+  terminal.say(`${terminal.style.green('done')} in ${formatDuration(session.clock.now() - started)}`);
+  if (prepared.sandbox) terminal.say('  its Pods are simulated: nothing answers on their ports');
+  else for (const line of accessLines(present, place)) terminal.say(`  ${line}`);
+}
+
+const kindsOf = (objects: readonly KubeObject[]): string[] =>
+  objects.map((object) => groupKindOf(referenceOf(object)));
+
+interface Applied extends Planned<Destination> {
+  /** Something was written, so that what was read before no longer holds. */
+  isStale: boolean;
+  /** RFC 3339. */
+  appliedAt: string | undefined;
+}
+
+/** Writes namespace, inventory and objects, in this order: nothing exists that the inventory does not know. */
+async function applyPlan(session: Session, args: Arguments, planned: Planned<Destination>): Promise<Applied> {
+  const { connection, prepared, rendered, state, plan } = planned;
+  const manifests = plan.objects.flatMap(({ action, manifest }) =>
+    manifest && (action === 'create' || action === 'change') ? [manifest] : [],
+  );
+  const appliedAt = state.parent?.state.appliedAt;
+  if (manifests.length === 0 && !plan.inventoryIsMissing) return { ...planned, isStale: false, appliedAt };
+
+  const rendersNamespace = rendered.manifests.some(({ object }) => object.kind === 'Namespace');
+  if (state.namespace === undefined && !rendersNamespace) {
+    session.terminal.say(`  creating namespace ${prepared.namespace}`);
+  }
+  const createdUid =
+    state.namespace === undefined ? await createNamespace(connection, prepared.inventory) : undefined;
+  try {
+    const groupKinds = [
+      ...kindsOf(rendered.manifests.map(({ object }) => object)),
+      ...kindsOf(state.members),
+      ...(state.parent?.state.groupKinds ?? []),
+    ];
+    await writeParent(connection, prepared.inventory, { groupKinds, appliedAt }, readVersion(session));
+    await applyManifests(session, prepared.kubectl, connection, manifests, {
+      forceConflicts: isSet(args, 'force-conflicts'),
+    });
+  } catch (error) {
+    if (createdUid !== undefined && !session.signal.aborted)
+      await removeNamespace(session, connection, prepared, createdUid);
+    throw error;
+  }
+  // A kind that came with the overlay was not known before.
+  const knowsAll = rendered.manifests.every(({ object }) =>
+    state.discovery.find(object.apiVersion, object.kind),
+  );
+  const discovery = knowsAll ? state.discovery : await discover(connection);
+  return {
+    ...planned,
+    state: { ...state, discovery },
+    isStale: true,
+    appliedAt: new Date().toISOString(),
+  };
+}
+
+/** A first apply that failed leaves nothing behind. */
+async function removeNamespace(
+  session: Session,
+  connection: Connection,
+  prepared: Destination,
+  uid: string,
+): Promise<void> {
+  const reference = { group: '', kind: 'Namespace', namespace: '', name: prepared.namespace };
+  // Waited for: the same command again would only be told that it is still being deleted.
+  const isGone = await deleteAll(
+    session,
+    connection,
+    [{ reference, resource: namespaces, uid }],
+    30_000,
+  ).then(
+    () => true,
+    () => false,
+  );
+  if (isGone)
+    session.terminal.say(`  namespace ${prepared.namespace}, created in this run, was removed again`);
+}
+
+/**
+ * After health: what is superseded or gone and no longer used goes, then the inventory names only what is left.
+ * Returns what was rendered as the cluster holds it: a dry run makes up node ports.
+ */
+async function collect(session: Session, applied: Applied, timeout: number): Promise<KubeObject[]> {
+  const { connection, prepared, rendered } = applied;
+  const { inventory } = prepared;
+  const objects = rendered.manifests.map(({ object }) => object);
+  const state = applied.isStale
+    ? await readState(connection, inventory, new Set(kindsOf(objects)))
+    : applied.state;
+  const surplus = surplusOf(inventory, state.members, rendered.manifests);
+  const users = surplus.length > 0 ? await readUsers(connection, state, prepared.namespace) : new Map();
+  const unused = surplus.filter((object) => usersFor(users, referenceOf(object)).length === 0);
+  await deleteAll(
+    session,
+    connection,
+    unused.flatMap((object) => doomed(state.discovery, object)),
+    timeout,
+  );
+  for (const object of unused) session.terminal.say(`  pruned ${titleOf(referenceOf(object))}`);
+  const kept = surplus.length - unused.length;
+  if (kept > 0 && applied.isStale)
+    session.terminal.say(
+      `  kept ${kept} older ${kept === 1 ? 'object' : 'objects'} that earlier revisions still use`,
+    );
+
+  const remaining = state.members.filter((member) => !unused.includes(member));
+  const groupKinds = [...new Set([...kindsOf(objects), ...kindsOf(remaining)])].sort();
+  const present = state.members.filter((member) => !surplus.includes(member));
+  const isNarrow = state.parent?.state.groupKinds.join() === groupKinds.join();
+  if (isNarrow && !applied.isStale && unused.length === 0) return present;
+  const appliedAt = applied.isStale || unused.length > 0 ? new Date().toISOString() : applied.appliedAt;
+  await writeParent(connection, inventory, { groupKinds, appliedAt }, readVersion(session));
+  return present;
+}
