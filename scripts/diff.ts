@@ -1,5 +1,7 @@
 import { planOverlay, warnOfBuildTime } from './lib/cluster.ts';
 import { type Command, isSet } from './lib/command.ts';
+import { guardsOfPlan } from './lib/deletions.ts';
+import { formatProblem } from './lib/errors.ts';
 import { outputOf } from './lib/output.ts';
 import { formatPlan, placeLine, planToJson } from './lib/report.ts';
 
@@ -33,6 +35,15 @@ export const command: Command = {
       session.terminal.say(placeLine(place));
       session.terminal.data(formatPlan(plan, session.terminal.outStyle).join('\n'));
     }
+    for (const { allowance, message } of guardsOfPlan(plan))
+      session.terminal.say(
+        formatProblem({
+          severity: 'warning',
+          subject: allowance,
+          message,
+          hint: `up needs --allow-delete ${allowance}`,
+        }),
+      );
     warnOfBuildTime(session, prepared, plan);
     return plan.isChanged && !isSet(args, 'exit-zero') ? 1 : 0;
   },

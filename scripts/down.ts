@@ -1,25 +1,36 @@
-import { releaseNamespace } from './lib/apply.ts';
+import { releaseNamespace, writeParent } from './lib/apply.ts';
 import { confirm, placeOf, requireConfirmable, targetOf } from './lib/cluster.ts';
 import { type Command, parseDuration, textOf } from './lib/command.ts';
 import { type Connection, connect } from './lib/connection.ts';
-import { applyEntry, createdByAnnotation, type Inventory, isOwned } from './lib/inventory.ts';
+import { guardsOf, requireAllowed } from './lib/deletions.ts';
+import {
+  applyEntry,
+  createdByAnnotation,
+  type Inventory,
+  isOwned,
+  preventedText,
+  preventsDeletion,
+} from './lib/inventory.ts';
 import { findKubectl } from './lib/kubectl.ts';
 import { type ClusterState, configMaps, namespaces, readEverything } from './lib/live.ts';
 import { inventoryFor, locate } from './lib/locate.ts';
-import { type KubeObject, keyOf, referenceOf, titleOf } from './lib/manifest.ts';
+import { groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './lib/manifest.ts';
 import { type Doomed, deleteAll, doomed, type Foreign, foreignIn } from './lib/prune.ts';
 import { placeLine } from './lib/report.ts';
 import { formatDuration, type Session } from './lib/session.ts';
+import { readVersion } from './lib/version.ts';
 
 export const command: Command = {
   name: 'down',
   summary: 'Delete what up made, from the inventory in the cluster, and nothing else.',
   usage: '[OVERLAY] [flags]',
-  flags: ['root', 'context', 'sandbox', 'yes', 'timeout', 'verbose'],
+  flags: ['root', 'context', 'sandbox', 'yes', 'allow-delete', 'timeout', 'verbose'],
   positionals: 1,
   notes: [
     'Exit status: 0 gone or nothing there, 2 usage or configuration, 3 the cluster refused, 130 interrupted',
     'or declined. The namespace goes only if up created it and nothing else is in it.',
+    'A PersistentVolumeClaim, PersistentVolume or CustomResourceDefinition goes only if --allow-delete names it;',
+    'what is annotated strata.dev/prevent-deletion: "true" stays, and its namespace with it.',
     'Works when the overlay no longer renders. OVERLAY is minikube unless given.',
   ].join('\n'),
   async run(session, args) {
@@ -38,6 +49,7 @@ export const command: Command = {
     }
     session.terminal.say(placeLine(place));
     session.terminal.say(formatRemoval(session, removal).join('\n'));
+    requireAllowed('down', args, guardsOf(removal.targets.map(({ reference }) => reference)));
     await confirm(session, args, context, place, 'delete all of this from');
     await remove(session, connection, inventory, removal, timeout);
     connection.close();
@@ -50,7 +62,8 @@ export const command: Command = {
 
 function nothingThere(session: Session, overlay: string, context: string, removal?: Removal): number {
   if (removal) for (const line of stayLines(removal)) session.terminal.say(line);
-  session.terminal.say(`nothing of overlay ${overlay} is in context ${context}`);
+  const nothing = removal?.staying.length ? 'nothing else' : 'nothing';
+  session.terminal.say(`${nothing} of overlay ${overlay} is in context ${context}`);
   return 0;
 }
 
@@ -58,6 +71,8 @@ interface Removal {
   state: ClusterState;
   /** Objects, and the inventory itself as the last of them. */
   targets: Doomed[];
+  /** Protected from deletion. */
+  staying: KubeObject[];
   /** Labelled, but not by strata. */
   strangers: KubeObject[];
   namespace: 'goes' | 'stays' | 'absent';
@@ -72,15 +87,20 @@ async function planRemoval(connection: Connection, inventory: Inventory): Promis
     ({ kind, apiVersion }) => !(kind === 'Namespace' && apiVersion === 'v1'),
   );
   const own = members.filter((member) => isOwned(inventory, member));
-  const targets = own.flatMap((member) => doomed(state.discovery, member));
+  const staying = own.filter(preventsDeletion);
+  const targets = own
+    .filter((member) => !staying.includes(member))
+    .flatMap((member) => doomed(state.discovery, member));
   const strangers = members.filter(
     (member) => !own.includes(member) && !member.metadata.ownerReferences?.length,
   );
-  const common = { state, targets, strangers };
+  const common = { state, targets, staying, strangers };
   if (state.namespace === undefined) return { ...common, namespace: 'absent', foreign: noForeign };
   if (state.namespace.metadata.annotations?.[createdByAnnotation] !== inventory.id) {
     return { ...common, namespace: 'stays', foreign: noForeign };
   }
+  if (staying.length > 0 || preventsDeletion(state.namespace))
+    return { ...common, namespace: 'stays', foreign: noForeign };
   const foreign = await foreignBeside(connection, state, targets, inventory);
   const isFree = foreign.objects.length === 0 && foreign.unknown.length === 0;
   return { ...common, namespace: isFree ? 'goes' : 'stays', foreign };
@@ -107,14 +127,18 @@ const parentReference = ({ namespace, name }: Inventory) => ({
   name,
 });
 
-function stayLines({ strangers, namespace, foreign, state }: Removal): string[] {
-  const lines = strangers.map(
-    (object) => `  ${titleOf(referenceOf(object))} stays: it has the label, but strata did not apply it`,
-  );
+function stayLines({ staying, strangers, namespace, foreign, state }: Removal): string[] {
+  const title = (object: KubeObject): string => titleOf(referenceOf(object));
+  const lines = [
+    ...staying.map((object) => `  ${title(object)} stays: ${preventedText}`),
+    ...strangers.map((object) => `  ${title(object)} stays: it has the label, but strata did not apply it`),
+  ];
   if (namespace !== 'stays' || state.namespace === undefined) return lines;
   const held = foreign.objects.slice(0, 5).map(titleOf).join(', ');
   const more = foreign.objects.length > 5 ? ` and ${foreign.objects.length - 5} more` : '';
   const reasons = [
+    ...(preventsDeletion(state.namespace) ? [preventedText] : []),
+    ...(staying.length > 0 ? ['with what stays in the inventory'] : []),
     ...(foreign.objects.length > 0 ? [`it holds ${held}${more}`] : []),
     ...(foreign.unknown.length > 0 ? [`these kinds could not be listed: ${foreign.unknown.join(', ')}`] : []),
   ];
@@ -138,13 +162,20 @@ async function remove(
   removal: Removal,
   timeout: number,
 ): Promise<void> {
-  const { state, targets } = removal;
+  const { state, targets, staying } = removal;
   const counted = `${targets.length} ${targets.length === 1 ? 'object' : 'objects'}`;
   const started = session.clock.now();
   await deleteAll(session, connection, targets, timeout);
   if (targets.length > 0)
     session.terminal.say(`  deleted ${counted}  ${formatDuration(session.clock.now() - started)}`);
   const { parent, namespace } = state;
+  if (staying.length > 0) {
+    // What stays is still the overlay's: the next `down` has to find it.
+    const groupKinds = staying.map((object) => groupKindOf(referenceOf(object)));
+    const appliedAt = parent?.state.appliedAt;
+    if (namespace) await writeParent(connection, inventory, { groupKinds, appliedAt }, readVersion(session));
+    return;
+  }
   if (parent) {
     const uid = parent.object.metadata.uid ?? '';
     await deleteAll(
@@ -168,7 +199,7 @@ async function remove(
     ? stayLines({ ...removal, namespace: 'stays', foreign })
     : [])
     session.terminal.say(line);
-  if (applyEntry(namespace)) await releaseNamespace(connection, namespace);
+  if (applyEntry(namespace) && !preventsDeletion(namespace)) await releaseNamespace(connection, namespace);
 }
 
 async function removeNamespace(

@@ -14,6 +14,7 @@ export const command: Command = {
     'from-process',
     'image',
     'yes',
+    'allow-delete',
     'timeout',
     'force-conflicts',
     'verbose',
@@ -22,6 +23,8 @@ export const command: Command = {
   notes: [
     'Exit status: 0 healthy, 2 usage or configuration, 3 the cluster or a tool refused,',
     '4 not healthy in time, 130 interrupted or declined. The same command again finishes the job.',
+    'A plan that deletes more than half of what is there, or a PersistentVolumeClaim, PersistentVolume or',
+    'CustomResourceDefinition, is refused until --allow-delete names it.',
     'OVERLAY is minikube unless given. Asks before it changes a cluster that is not local.',
   ].join('\n'),
   async run(session, args) {
@@ -31,6 +34,7 @@ export const command: Command = {
       requireConfirmable(session, args, context, `up -- ${overlay}`),
     );
     await deploy(session, args, planned, {
+      command: 'up',
       started,
       timeout,
       deed: 'apply this to',

@@ -54,6 +54,7 @@ function planned(action: Action, object: KubeObject, parts: Partial<PlannedObjec
     replaces: undefined,
     isSuperseded: false,
     usedBy: [],
+    stays: undefined,
     isOwnershipOnly: false,
     notValidated: undefined,
     ...parts,

@@ -159,10 +159,9 @@ async function compare(
       ),
   );
   const surplus = surplusOf(inventory, state.members, rendered.manifests);
-  const needsUsers = surplus.some(({ kind }) => kind === 'ConfigMap' || kind === 'Secret');
   const [live, users, ...dryRuns] = await Promise.all([
     readLive(connection, state, objects),
-    needsUsers ? readUsers(connection, state, prepared.namespace) : new Map(),
+    surplus.length > 0 ? readUsers(connection, state, prepared.namespace) : new Map(),
     ...objects.map((object) => dryRun(connection, state, object, { force, ownKinds })),
   ]);
   const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users };

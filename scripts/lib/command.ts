@@ -27,6 +27,11 @@ export const flags = {
     help: 'deploy image NAME as REF (tag or digest); repeatable',
   },
   yes: { help: 'do not ask' },
+  'allow-delete': {
+    value: 'WHAT',
+    repeatable: true,
+    help: 'confirm a deletion that is guarded: most, Kind/name or all; repeatable',
+  },
   timeout: { value: 'DURATION', help: 'how long to wait for health, like 90s or 5m (default: 5m)' },
   'force-conflicts': { help: 'take over fields that another manager holds' },
   output: { value: 'FORMAT', help: 'text or json (default: text)' },
@@ -73,6 +78,14 @@ export function textsOf(args: Arguments, name: FlagName): string[] {
   const value = args.flags[name];
   return Array.isArray(value) ? value : [];
 }
+
+/** The flags as they were typed, for a command to type next. */
+export const flagWords = (args: Arguments): string[] =>
+  Object.entries(args.flags).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((text) =>
+      text === true ? `--${name}` : `--${name} ${text}`,
+    ),
+  );
 
 /** The overlay that is meant when none is named. */
 export const overlayOf = (args: Arguments): string => args.positionals[0] ?? 'minikube';
@@ -172,11 +185,6 @@ export function refuseSwallowedFlags(
   });
   const [first] = taken;
   if (first === undefined) return;
-  const given = Object.entries(args.flags).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((text) =>
-      text === true ? `--${name}` : `--${name} ${text}`,
-    ),
-  );
   // The script `up:minikube` names the overlay itself.
   const words = args.positionals.slice(script.endsWith(`:${args.positionals[0]}`) ? 1 : 0);
   // Of `--context x` npm takes the flag alone, and x is a positional.
@@ -190,7 +198,7 @@ export function refuseSwallowedFlags(
       : `--${name}`;
   });
   throw new StrataError('USAGE', `npm took --${first[0]} for itself; flags of strata stand after a lone --`, {
-    hint: `npm run ${script} -- ${[...words, ...given, ...meant].join(' ')}`,
+    hint: `npm run ${script} -- ${[...words, ...flagWords(args), ...meant].join(' ')}`,
   });
 }
 

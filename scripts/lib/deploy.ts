@@ -3,9 +3,11 @@ import { applyManifests, createNamespace, writeParent } from './apply.ts';
 import { confirm, type Planned } from './cluster.ts';
 import { type Arguments, isSet } from './command.ts';
 import type { Connection } from './connection.ts';
+import { guardsOfPlan, requireAllowed } from './deletions.ts';
 import { discover } from './discovery.ts';
+import { staysBecause } from './inventory.ts';
 import { namespaces, readState, readUsers, usersFor } from './live.ts';
-import { groupKindOf, type KubeObject, referenceOf, titleOf } from './manifest.ts';
+import { generatedNameOf, groupKindOf, type KubeObject, referenceOf, titleOf } from './manifest.ts';
 import { type Plan, surplusOf } from './plan.ts';
 import type { Destination } from './prepare.ts';
 import { deleteAll, doomed } from './prune.ts';
@@ -15,6 +17,8 @@ import { readVersion } from './version.ts';
 import { waitUntilCurrent } from './wait.ts';
 
 export interface DeployOptions {
+  /** The npm script, for the command to type next. */
+  command: string;
   /** When the command began, on the session's clock. */
   started: number;
   /** Milliseconds for each of the waits. */
@@ -27,7 +31,7 @@ export interface DeployOptions {
 
 /**
  * From a plan to a healthy deployment: shows it, asks, applies, waits, prunes. Closes the connection when all went well.
- * @throws StrataError DECLINED, APPLY_FAILED, NOT_HEALTHY, DELETE_FAILED
+ * @throws StrataError DECLINED, DELETE_GUARDED, APPLY_FAILED, NOT_HEALTHY, DELETE_FAILED
  */
 export async function deploy(
   session: Session,
@@ -44,6 +48,7 @@ export async function deploy(
   terminal.say(
     `  rendered in ${formatDuration(durations.rendering)}, compared in ${formatDuration(durations.comparing)}`,
   );
+  requireAllowed(options.command, args, guardsOfPlan(plan));
   if (plan.isChanged) await confirm(session, args, context, place, options.deed);
 
   const pending = await applyPlan(session, args, planned);
@@ -152,7 +157,14 @@ async function collect(session: Session, applied: Applied, timeout: number): Pro
     : applied.state;
   const surplus = surplusOf(inventory, state.members, rendered.manifests);
   const users = surplus.length > 0 ? await readUsers(connection, state, prepared.namespace) : new Map();
-  const unused = surplus.filter((object) => usersFor(users, referenceOf(object)).length === 0);
+  const idle = surplus.filter((object) => staysBecause(inventory, object) === undefined);
+  // What has turned up since the plan was shown is for the next one.
+  const agreed = new Set(applied.plan.objects.map(({ uid }) => uid));
+  const unused = idle.filter(
+    (object) =>
+      usersFor(users, referenceOf(object)).length === 0 &&
+      (agreed.has(object.metadata.uid) || generatedNameOf(referenceOf(object)) !== undefined),
+  );
   await deleteAll(
     session,
     connection,
@@ -160,7 +172,7 @@ async function collect(session: Session, applied: Applied, timeout: number): Pro
     timeout,
   );
   for (const object of unused) session.terminal.say(`  pruned ${titleOf(referenceOf(object))}`);
-  const kept = surplus.length - unused.length;
+  const kept = idle.length - unused.length;
   if (kept > 0 && applied.isStale)
     session.terminal.say(
       `  kept ${kept} older ${kept === 1 ? 'object' : 'objects'} that earlier revisions still use`,

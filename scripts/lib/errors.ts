@@ -20,6 +20,7 @@ export const exitStatuses = {
   CLUSTER_TOO_OLD: 3,
   CONFLICT: 3,
   NOT_OWNED: 3,
+  DELETE_GUARDED: 3,
   APPLY_FAILED: 3,
   DELETE_FAILED: 3,
   SANDBOX_FAILED: 3,

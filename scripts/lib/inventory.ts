@@ -13,6 +13,9 @@ const appliedAtAnnotation = 'strata.dev/applied-at';
 /** On a Namespace: the id of the inventory whose `up` created it. */
 export const createdByAnnotation = 'strata.dev/created-by';
 
+/** On any object: neither `up` nor `down` deletes it. */
+const preventDeletionAnnotation = 'strata.dev/prevent-deletion';
+
 /** Owns what is applied. */
 export const fieldManager = 'strata';
 /** Owns the inventory itself, so that applying a manifest never takes it away. */
@@ -94,6 +97,19 @@ export function isOwned(inventory: Inventory, object: KubeObject): boolean {
     applyEntry(object) !== undefined &&
     !isControlled(object)
   );
+}
+
+/** Any value but `false` protects: whoever wrote `yes` or `True` meant it. */
+export const preventsDeletion = (object: KubeObject): boolean =>
+  (object.metadata.annotations?.[preventDeletionAnnotation] ?? 'false') !== 'false';
+
+export const preventedText = `${preventDeletionAnnotation} is set`;
+
+/** Why `up` does not prune an object of the inventory, however superfluous it is. */
+export function staysBecause(inventory: Inventory, object: KubeObject): string | undefined {
+  if (preventsDeletion(object)) return preventedText;
+  const isNamespace = object.kind === 'Namespace' && object.apiVersion === 'v1';
+  return isNamespace && object.metadata.name === inventory.namespace ? 'the overlay is in it' : undefined;
 }
 
 /** Who last wrote the object, for people: `kubectl-client-side-apply`, `helm` … */

@@ -1,6 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Problem } from './errors.ts';
-import { type Inventory, inventoryLabel, isOwned, managersOf, ownedFields } from './inventory.ts';
+import {
+  type Inventory,
+  inventoryLabel,
+  isOwned,
+  managersOf,
+  ownedFields,
+  staysBecause,
+} from './inventory.ts';
 import { type ClusterState, type DryRun, usersFor } from './live.ts';
 import {
   generatedNameOf,
@@ -33,6 +40,8 @@ export interface PlannedObject {
   isSuperseded: boolean;
   /** Why it is kept. */
   usedBy: string[];
+  /** Why it is kept although nothing uses it. */
+  stays: string | undefined;
   /** Only the list of fields that strata holds changes. */
   isOwnershipOnly: boolean;
   /** Why the server could not be asked about it. */
@@ -168,7 +177,7 @@ export function makePlan(input: PlanInput): Plan {
   const rendered = input.manifests.map((manifest, index) =>
     planRendered(input, predecessors, manifest, input.dryRuns[index]!),
   );
-  const leftover = surplus.map((object) => planSurplus(object, input.users));
+  const leftover = surplus.map((object) => planSurplus(input, object));
   const objects = [...rendered, ...leftover];
   const inventoryIsMissing = input.state.parent === undefined && input.state.members.length > 0;
   const isChanged =
@@ -184,6 +193,7 @@ const nothing = {
   replaces: undefined,
   isSuperseded: false,
   usedBy: [],
+  stays: undefined,
   isOwnershipOnly: false,
   notValidated: undefined,
 };
@@ -247,12 +257,13 @@ function predecessorOf(reference: Reference, predecessors: readonly KubeObject[]
   return found && { reference: referenceOf(found), before: withoutNoise(found) };
 }
 
-function planSurplus(object: KubeObject, users: ReadonlyMap<string, Reference[]>): PlannedObject {
+function planSurplus({ inventory, users }: PlanInput, object: KubeObject): PlannedObject {
   const reference = referenceOf(object);
   const usedBy = usersFor(users, reference);
+  const stays = staysBecause(inventory, object);
   return {
     ...nothing,
-    action: usedBy.length > 0 ? 'keep' : 'prune',
+    action: usedBy.length > 0 || stays ? 'keep' : 'prune',
     reference,
     before: withoutNoise(object),
     after: undefined,
@@ -260,6 +271,7 @@ function planSurplus(object: KubeObject, users: ReadonlyMap<string, Reference[]>
     uid: object.metadata.uid,
     isSuperseded: generatedNameOf(reference) !== undefined,
     usedBy,
+    stays,
   };
 }
 

@@ -1,4 +1,5 @@
 import { compareData, compareFields, hasData, type KeyChange, unifiedDiff } from './change.ts';
+import { guardsOfPlan } from './deletions.ts';
 import { groupOf, titleOf } from './manifest.ts';
 import { type Action, countActions, type Plan, type PlannedObject } from './plan.ts';
 import type { Style } from './terminal.ts';
@@ -52,6 +53,7 @@ function colourDiff(line: string, style: Style): string {
 function headOf(planned: PlannedObject): string {
   const title = titleOf(planned.reference);
   if (planned.replaces) return `${titleOf(planned.replaces.reference)} → ${planned.reference.name}`;
+  if (planned.stays) return `${title} stays: ${planned.stays}`;
   if (planned.action === 'keep') return `${title}, still used by ${listUsers(planned.usedBy)}`;
   if (planned.action === 'prune' && planned.isSuperseded) return `${title}, superseded and no longer used`;
   return title;
@@ -116,12 +118,14 @@ export function summaryOf(plan: Plan): string {
 
 /** Changes within `v1` only ever add fields. */
 export function planToJson(plan: Plan, place: Place): unknown {
+  const guards = guardsOfPlan(plan);
   return {
     schema: 'strata.dev/plan/v1',
     ...place,
     changed: plan.isChanged,
     inventoryMissing: plan.inventoryIsMissing,
     summary: countActions(plan),
+    ...(guards.length > 0 ? { guards: guards.map(({ allowance }) => allowance) } : {}),
     objects: plan.objects.map((planned) => {
       const before = planned.replaces?.before ?? planned.before;
       const { reference, after, manifest } = planned;
@@ -136,6 +140,7 @@ export function planToJson(plan: Plan, place: Place): unknown {
         replaces: planned.replaces?.reference.name,
         superseded: planned.isSuperseded || undefined,
         usedBy: planned.usedBy.length > 0 ? planned.usedBy : undefined,
+        stays: planned.stays,
         notValidated: planned.notValidated,
         ownershipOnly: planned.isOwnershipOnly || undefined,
         keys:
