@@ -17,6 +17,7 @@ function planned(text: string, parts: Partial<PlannedObject> = {}): PlannedObjec
     after: undefined,
     manifest: undefined,
     uid: action === 'create' ? undefined : title,
+    live: undefined,
     replaces: undefined,
     isSuperseded: false,
     usedBy: [],

@@ -51,6 +51,7 @@ function planned(action: Action, object: KubeObject, parts: Partial<PlannedObjec
     after: rendered ? seen : undefined,
     manifest: rendered ? { object: seen, text: '' } : undefined,
     uid: action === 'create' ? undefined : object.metadata.uid,
+    live: undefined,
     replaces: undefined,
     isSuperseded: false,
     usedBy: [],

@@ -1,6 +1,8 @@
 import { type Connection, refusal } from './connection.ts';
+import { movementOf } from './digest.ts';
 import { discover, objectPath } from './discovery.ts';
 import { StrataError } from './errors.ts';
+import { guardedText, moved, readNow, staleError, type Target } from './guard.ts';
 import {
   createdByAnnotation,
   fieldManager,
@@ -10,7 +12,7 @@ import {
   parentObject,
 } from './inventory.ts';
 import { conditionOf } from './kstatus.ts';
-import { endingOf, type Kubectl, runKubectl } from './kubectl.ts';
+import { endingOf, type Kubectl, type KubectlResult, runKubectl } from './kubectl.ts';
 import { configMaps, namespaces } from './live.ts';
 import { groupKindOf, type KubeObject, type Reference, referenceOf, textAt } from './manifest.ts';
 import type { Manifest } from './render.ts';
@@ -42,39 +44,69 @@ export function waveOf(reference: Reference): number {
 }
 
 export interface ApplyOptions {
+  overlay: string;
   forceConflicts: boolean;
 }
 
 /**
- * Server-side apply of the manifests, wave by wave. The first refusal ends it.
- * @throws StrataError APPLY_FAILED
+ * Server-side apply of the targets, wave by wave. The first refusal ends it.
+ * @throws StrataError APPLY_FAILED; PLAN_STALE when an object is not what was compared
  */
-export async function applyManifests(
+export async function applyTargets(
   session: Session,
   kubectl: Kubectl,
   connection: Connection,
-  manifests: readonly Manifest[],
+  targets: readonly Target[],
   options: ApplyOptions,
 ): Promise<void> {
   for (const [wave, name] of waveNames.entries()) {
-    const own = manifests.filter(({ object }) => waveOf(referenceOf(object)) === wave);
+    const own = targets.filter(({ manifest }) => waveOf(referenceOf(manifest.object)) === wave);
     if (own.length === 0) continue;
     session.signal.throwIfAborted();
     const started = session.clock.now();
     session.terminal.live([`  applying ${name} …`]);
-    await applyWave(session, kubectl, connection, own, options);
+    for (const batch of batchesOf(own)) await applyBatch(session, kubectl, connection, batch, options);
     session.terminal.say(
       `  applied ${own.length} ${own.length === 1 ? 'object' : 'objects'} (${name})  ${formatDuration(session.clock.now() - started)}`,
     );
-    if (wave === 0) await waitUntilEstablished(session, connection, own);
+    if (wave === 0) {
+      await waitUntilEstablished(
+        session,
+        connection,
+        own.map(({ manifest }) => manifest),
+      );
+    }
   }
 }
 
-async function applyWave(
+/** What kubectl calls an object in its output: `deployment.apps/backend`, without the namespace. */
+const kubectlName = (object: KubeObject): string =>
+  `${groupKindOf(referenceOf(object)).toLowerCase()}/${object.metadata.name}`;
+
+/** As few calls as possible such that each name of kubectl's output means one object. */
+function batchesOf(targets: readonly Target[]): Target[][] {
+  const batches: Map<string, Target>[] = [];
+  for (const target of targets) {
+    const name = kubectlName(target.manifest.object);
+    const free = batches.find((batch) => !batch.has(name));
+    if (free) free.set(name, target);
+    else batches.push(new Map([[name, target]]));
+  }
+  return batches.map((batch) => [...batch.values()]);
+}
+
+/** How often a status may get in between the reading and the writing of one object. */
+const attempts = 10;
+
+/** A precondition that did not hold; quotas answer the same of themselves. */
+const lostRace =
+  /Operation cannot be fulfilled on .+?: (?:the object has been modified|uid mismatch)|metadata\.uid: Invalid value/g;
+
+async function applyBatch(
   session: Session,
   kubectl: Kubectl,
   connection: Connection,
-  manifests: readonly Manifest[],
+  targets: readonly Target[],
   options: ApplyOptions,
 ): Promise<void> {
   const args = [
@@ -86,18 +118,55 @@ async function applyWave(
     fieldManager,
   ];
   if (options.forceConflicts) args.push('--force-conflicts');
-  const result = await runKubectl(session, kubectl, [...args, '-f', '-'], {
-    needsCluster: true,
-    input: manifests.map(({ text }) => text).join('\n---\n'),
-    timeout: 60_000 + manifests.length * 1000,
-    finishWhenInterrupted: true,
-  });
-  if (result.status === 0) {
-    sayWarnings(session, result.stderr);
-    return;
+  let left = targets;
+  for (let count = 1; ; count++) {
+    const result = await runKubectl(session, kubectl, [...args, '-f', '-'], {
+      needsCluster: true,
+      input: left.map(guardedText).join('\n---\n'),
+      timeout: 60_000 + left.length * 1000,
+      finishWhenInterrupted: true,
+    });
+    if (result.status === 0) {
+      sayWarnings(session, result.stderr);
+      return;
+    }
+    const done = new Set(result.stdout.split('\n').map((line) => line.replace(/ serverside-applied$/, '')));
+    left = left.filter(({ manifest }) => !done.has(kubectlName(manifest.object)));
+    const lost = result.stderr.match(lostRace)?.length ?? 0;
+    const isContested = lost > 0 || / conflicts?: conflict/.test(result.stderr);
+    const fresh = isContested && !result.timedOut ? await readLeft(connection, left, options.overlay) : [];
+    if (lost === 0 || lost < left.length || count === attempts) throw applyFailure(session, result);
+    left = fresh;
   }
+}
+
+/**
+ * The targets with the versions they have now.
+ * @throws StrataError PLAN_STALE when more than a status has moved
+ */
+async function readLeft(
+  connection: Connection,
+  targets: readonly Target[],
+  overlay: string,
+): Promise<Target[]> {
+  const discovery = await discover(connection);
+  const read = await Promise.all(
+    targets.map(async (target) => {
+      const now = await readNow(connection, discovery, target.manifest.object);
+      const movement = target.isUnguarded ? undefined : movementOf(target.expected, now);
+      return { target, now, movement };
+    }),
+  );
+  const problems = read.flatMap(({ target, movement }) =>
+    movement === undefined ? [] : [moved(target.manifest.object, movement)],
+  );
+  if (problems.length > 0) throw staleError(problems, overlay, 'these were left as they are');
+  return read.map(({ target, now }) => ({ ...target, resourceVersion: now?.metadata.resourceVersion }));
+}
+
+function applyFailure(session: Session, result: KubectlResult): StrataError {
   const said = session.scrubber.scrub(result.stderr).trim();
-  throw new StrataError(
+  return new StrataError(
     'APPLY_FAILED',
     result.timedOut
       ? 'kubectl apply did not end in time'
@@ -156,12 +225,12 @@ async function isServed(connection: Connection, definition: KubeObject): Promise
 
 /**
  * Creates the namespace, marked as ours in the same request: whoever deletes it later has to know.
- * Returns its uid, or undefined when somebody else was quicker.
+ * Returns it, or undefined when somebody else was quicker.
  */
 export async function createNamespace(
   connection: Connection,
   inventory: Inventory,
-): Promise<string | undefined> {
+): Promise<KubeObject | undefined> {
   const request = {
     method: 'POST' as const,
     path: `/api/v1/namespaces?fieldManager=${inventoryManager}`,
@@ -174,7 +243,7 @@ export async function createNamespace(
   const answer = await connection.request(request);
   if (answer.status === 409 && textAt(answer.body, 'reason') === 'AlreadyExists') return undefined;
   if (answer.status >= 300) throw refusal(connection.context, request, answer);
-  return textAt(answer.body, 'metadata', 'uid');
+  return answer.body as KubeObject;
 }
 
 /** Writes the inventory itself. Server-side apply with a manager of its own, so that it never meets the manifests. */

@@ -1,13 +1,15 @@
 import { accessLines } from './access.ts';
-import { applyManifests, createNamespace, writeParent } from './apply.ts';
+import { applyTargets, createNamespace, writeParent } from './apply.ts';
 import { confirm, type Planned } from './cluster.ts';
 import { type Arguments, isSet } from './command.ts';
 import type { Connection } from './connection.ts';
 import { guardsOfPlan, requireAllowed } from './deletions.ts';
+import { expectedOf, movementOf } from './digest.ts';
 import { discover } from './discovery.ts';
+import { moved, readTargets, staleError, type Target } from './guard.ts';
 import { staysBecause } from './inventory.ts';
 import { namespaces, readState, readUsers, usersFor } from './live.ts';
-import { generatedNameOf, groupKindOf, type KubeObject, referenceOf, titleOf } from './manifest.ts';
+import { generatedNameOf, groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './manifest.ts';
 import { type Plan, surplusOf } from './plan.ts';
 import type { Destination } from './prepare.ts';
 import { deleteAll, doomed } from './prune.ts';
@@ -82,18 +84,18 @@ interface Applied extends Planned<Destination> {
 /** Writes namespace, inventory and objects, in this order: nothing exists that the inventory does not know. */
 async function applyPlan(session: Session, args: Arguments, planned: Planned<Destination>): Promise<Applied> {
   const { connection, prepared, rendered, state, plan } = planned;
-  const manifests = plan.objects.flatMap(({ action, manifest }) =>
-    manifest && (action === 'create' || action === 'change') ? [manifest] : [],
-  );
+  const writes = plan.objects.some(({ action }) => action === 'create' || action === 'change');
   const appliedAt = state.parent?.state.appliedAt;
-  if (manifests.length === 0 && !plan.inventoryIsMissing) return { ...planned, isStale: false, appliedAt };
+  if (!writes && !plan.inventoryIsMissing) return { ...planned, isStale: false, appliedAt };
 
   const rendersNamespace = rendered.manifests.some(({ object }) => object.kind === 'Namespace');
   if (state.namespace === undefined && !rendersNamespace) {
     session.terminal.say(`  creating namespace ${prepared.namespace}`);
   }
-  const createdUid =
+  const targets = await readTargets(connection, state.discovery, plan, prepared.overlay);
+  const created =
     state.namespace === undefined ? await createNamespace(connection, prepared.inventory) : undefined;
+  if (state.namespace === undefined) expectNamespace(targets, created);
   try {
     const groupKinds = [
       ...kindsOf(rendered.manifests.map(({ object }) => object)),
@@ -101,12 +103,13 @@ async function applyPlan(session: Session, args: Arguments, planned: Planned<Des
       ...(state.parent?.state.groupKinds ?? []),
     ];
     await writeParent(connection, prepared.inventory, { groupKinds, appliedAt }, readVersion(session));
-    await applyManifests(session, prepared.kubectl, connection, manifests, {
+    await applyTargets(session, prepared.kubectl, connection, targets, {
+      overlay: prepared.overlay,
       forceConflicts: isSet(args, 'force-conflicts'),
     });
   } catch (error) {
-    if (createdUid !== undefined && !session.signal.aborted)
-      await removeNamespace(session, connection, prepared, createdUid);
+    if (created?.metadata.uid !== undefined && !session.signal.aborted)
+      await removeNamespace(session, connection, prepared, created.metadata.uid);
     throw error;
   }
   // A kind that came with the overlay was not known before.
@@ -120,6 +123,17 @@ async function applyPlan(session: Session, args: Arguments, planned: Planned<Des
     isStale: true,
     appliedAt: new Date().toISOString(),
   };
+}
+
+/** The namespace was compared when there was none: now it is the one that was made, or else whichever there is. */
+function expectNamespace(targets: readonly Target[], created: KubeObject | undefined): void {
+  for (const target of targets.filter(({ manifest }) => manifest.object.kind === 'Namespace')) {
+    if (created === undefined) target.isUnguarded = true;
+    else if (created.metadata.name === target.manifest.object.metadata.name) {
+      target.expected = expectedOf(created);
+      target.resourceVersion = created.metadata.resourceVersion;
+    }
+  }
 }
 
 /** A first apply that failed leaves nothing behind. */
@@ -144,6 +158,17 @@ async function removeNamespace(
     session.terminal.say(`  namespace ${prepared.namespace}, created in this run, was removed again`);
 }
 
+/** @throws StrataError PLAN_STALE when something that would be pruned is not what was compared */
+function refuseMoved({ plan, prepared }: Planned<Destination>, unused: readonly KubeObject[]): void {
+  const compared = new Map(plan.objects.map(({ reference, live }) => [keyOf(reference), live]));
+  const problems = unused.flatMap((object) => {
+    const before = compared.get(keyOf(referenceOf(object)));
+    const movement = movementOf(before && expectedOf(before), object);
+    return movement === undefined ? [] : [moved(object, movement)];
+  });
+  if (problems.length > 0) throw staleError(problems, prepared.overlay, 'nothing was pruned');
+}
+
 /**
  * After health: what is superseded or gone and no longer used goes, then the inventory names only what is left.
  * Returns what was rendered as the cluster holds it: a dry run makes up node ports.
@@ -165,6 +190,7 @@ async function collect(session: Session, applied: Applied, timeout: number): Pro
       usersFor(users, referenceOf(object)).length === 0 &&
       (agreed.has(object.metadata.uid) || generatedNameOf(referenceOf(object)) !== undefined),
   );
+  refuseMoved(applied, unused);
   await deleteAll(
     session,
     connection,

@@ -19,6 +19,7 @@ export const exitStatuses = {
   CLUSTER_REFUSED: 3,
   CLUSTER_TOO_OLD: 3,
   CONFLICT: 3,
+  PLAN_STALE: 3,
   NOT_OWNED: 3,
   DELETE_GUARDED: 3,
   APPLY_FAILED: 3,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isRecord, type KubeObject, type ManagedFields, stringsAt, textAt } from './manifest.ts';
+import { type KubeObject, type ManagedFields, stableJson, stringsAt, textAt } from './manifest.ts';
 
 // ApplySet specification: KEP-3659, keps/sig-cli/3659-kubectl-apply-prune.
 export const inventoryLabel = 'applyset.kubernetes.io/part-of';
@@ -122,10 +122,4 @@ export function managersOf(object: KubeObject): string[] {
 }
 
 /** The field set of server-side apply as JSON, for comparison. */
-export const ownedFields = (object: KubeObject): string =>
-  JSON.stringify(applyEntry(object)?.fieldsV1 ?? null, sortKeys);
-
-function sortKeys(_: string, value: unknown): unknown {
-  if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
+export const ownedFields = (object: KubeObject): string => stableJson(applyEntry(object)?.fieldsV1 ?? null);

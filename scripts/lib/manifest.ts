@@ -88,6 +88,12 @@ export const numberAt = (value: unknown, ...path: (string | number)[]): number |
   return typeof found === 'number' ? found : undefined;
 };
 
+/** The same text for the same value, whatever the order of its fields. */
+export const stableJson = (value: unknown): string =>
+  JSON.stringify(value, (_, entry: unknown) =>
+    isRecord(entry) ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1))) : entry,
+  );
+
 /** Every string-valued entry of a record; anything else counts as empty. */
 export function stringsAt(value: unknown, ...path: (string | number)[]): Record<string, string> {
   const found = at(value, ...path);

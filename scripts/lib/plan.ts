@@ -34,6 +34,8 @@ export interface PlannedObject {
   manifest: Manifest | undefined;
   /** uid of the live object. */
   uid: string | undefined;
+  /** What the cluster holds, as it was read; undefined for a create. */
+  live: KubeObject | undefined;
   /** A generated ConfigMap or Secret takes the place of this one: same name, other hash. */
   replaces: { reference: Reference; before: KubeObject } | undefined;
   /** A generated ConfigMap or Secret whose hash no longer comes out of the render. */
@@ -216,6 +218,7 @@ function planRendered(
       action: 'create',
       before: undefined,
       uid: undefined,
+      live: undefined,
       replaces: predecessorOf(reference, predecessors),
     };
   }
@@ -227,6 +230,7 @@ function planRendered(
     action: isSame && !isOwnershipOnly ? 'unchanged' : 'change',
     before,
     uid: live.metadata.uid,
+    live,
     isOwnershipOnly,
   };
 }
@@ -269,6 +273,7 @@ function planSurplus({ inventory, users }: PlanInput, object: KubeObject): Plann
     after: undefined,
     manifest: undefined,
     uid: object.metadata.uid,
+    live: object,
     isSuperseded: generatedNameOf(reference) !== undefined,
     usedBy,
     stays,

@@ -1,0 +1,75 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { formatYaml } from '../../scripts/lib/yaml.ts';
+import type { Deployment } from './deployment.ts';
+
+const labels = { app: 'web' };
+
+export const webDeployment = (parts: Record<string, unknown> = {}): Record<string, unknown> => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'web', labels },
+  spec: {
+    replicas: 1,
+    selector: { matchLabels: labels },
+    template: {
+      metadata: { labels },
+      spec: {
+        containers: [
+          {
+            name: 'web',
+            image: 'web:1',
+            env: [{ name: 'MODE', value: 'plain' }],
+            ports: [{ containerPort: 80 }],
+          },
+        ],
+      },
+    },
+    ...parts,
+  },
+});
+
+export const settings = (data: Record<string, string> = { colour: 'red' }): Record<string, unknown> => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'settings' },
+  data,
+});
+
+/** A tree of one small Deployment, one ConfigMap of its own and one generated Secret: for `overlay: 'none'`. */
+export function writeSmallTree(deployment: Deployment, more: Record<string, object> = {}): void {
+  const files = { 'web.yaml': webDeployment(), 'settings.yaml': settings(), ...more };
+  for (const [file, content] of Object.entries(files))
+    deployment.write(deployment.own(file), formatYaml(content));
+  deployment.write(
+    deployment.own('kustomization.yaml'),
+    formatYaml({ namespace: deployment.namespace, resources: Object.keys(files) }),
+  );
+  deployment.write(
+    deployment.own('strata.yaml'),
+    `contexts: [${deployment.context}]\n${formatYaml({ secrets: { web: { WEB_TOKEN: {} } } })}`,
+  );
+  deployment.values.clear();
+  deployment.setSecret('WEB_TOKEN', 'token-of-the-small-tree');
+}
+
+/** A kubectl before the real one in PATH: it runs the lines once, just before the first call that `pattern` matches. */
+export function meddlingKubectl(deployment: Deployment, pattern: string, lines: readonly string[]): string {
+  const folder = path.join(path.dirname(deployment.root), `meddling-${Math.random().toString(36).slice(2)}`);
+  mkdirSync(folder);
+  const real = `KUBECONFIG='${deployment.sandbox.kubeconfig}' '${deployment.sandbox.kubectl}' -n ${deployment.namespace}`;
+  const script = [
+    '#!/bin/sh',
+    `case "$*" in ${pattern})`,
+    `  if mkdir '${folder}/done' 2>/dev/null; then`,
+    ...lines.map((line) => `    ${real} ${line} >'${folder}/said' 2>&1 || exit 99`),
+    '  fi;;',
+    'esac',
+    `exec '${deployment.sandbox.kubectl}' "$@"`,
+    '',
+  ].join('\n');
+  const file = path.join(folder, 'kubectl');
+  writeFileSync(file, script);
+  chmodSync(file, 0o755);
+  return [folder, deployment.environment.PATH].join(path.delimiter);
+}
