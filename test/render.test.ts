@@ -39,6 +39,14 @@ splitting('each object keeps the very text it came as', () => {
   );
 });
 
+splitting('what is no object is told by the number of its document', () => {
+  assert.throws(
+    () => splitManifests(`${object('a')}---\n${object('b')}---\na: 1\n`),
+    /^document 3 is no Kubernetes/,
+  );
+  assert.throws(() => splitManifests(`${object('a')}---\na: *b\n`), /^document 2 is not valid YAML/);
+});
+
 splitting('the objects of a List get a text of their own', () => {
   const items = ['a', 'b'].map((name) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } }));
   const manifests = splitManifests(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));

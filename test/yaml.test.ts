@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { formatYaml, parseYaml, parseYamlStream } from '../scripts/lib/yaml.ts';
+import { formatYaml, ManifestError, parseYaml, parseYamlStream, readYaml } from '../scripts/lib/yaml.ts';
 import { anyText } from './support/text.ts';
+import { processorTime } from './support/time.ts';
 
 const yaml = suite('parseYaml');
 
@@ -39,7 +40,65 @@ yaml('a bomb of aliases is refused instead of opened', () => {
   assert.is(parseYaml(bomb.join('\n')).error, 'BAD_ALIAS');
 });
 
+const told = (text: string): string[] =>
+  readYaml(text, 'f').problems.map(({ line, message }) => `${line} ${message}`);
+
+for (const [name, text, expected] of [
+  // At the end of the stack V8 ends the process: nobody could catch that.
+  ['ten thousand brackets', `a:\n  ${'['.repeat(10_000)}`, /^2 .*more than 200 levels/],
+  ['dashes in each other', `${'- '.repeat(5000)}a`, /^1 .*more than 200 levels/],
+  ['an alias in what it stands for', 'a: 1\nb: &b\n  c: [*b]', /^3 .*inside of what it stands for/],
+  ['many aliases', `a: &a x\nb: [${'*a, '.repeat(1001)}]`, /^2 .*Excessive alias count/],
+  [
+    'aliases of much',
+    `a: &a [${'x, '.repeat(2000)}]\nb: [${'*a, '.repeat(60)}]`,
+    /^2 .*Excessive alias count/,
+  ],
+  ['bytes', 'a: 1\nb: !!binary aGk=', /^2 .*a tag that makes something else/],
+  ['a set', 'a: !!set {x}', /^1 .*a tag that makes something else/],
+  ['a text to merge', 'a: {<<: x}', /^1 .*has to be a map/],
+] as [string, string, RegExp][]) {
+  yaml(`refuses ${name}`, () => {
+    const problems = told(text);
+    assert.is(problems.length, 1);
+    assert.match(problems[0]!, expected);
+  });
+}
+
+yaml('tells every key that stands twice', () => {
+  assert.equal(
+    told('a: 1\na: 2\nb: {c: 1, c: 2}\n').map((problem) => problem.split(' ')[0]),
+    ['2', '3'],
+  );
+});
+
+yaml('many keys, and their places, take no time to speak of', () => {
+  const keys = Array.from({ length: 8000 }, (_, index) => `k${index}`);
+  const taken = processorTime(() => {
+    const { yaml: file } = readYaml(keys.map((key) => `${key}: 1\n`).join(''), 'f');
+    assert.is(file!.placeOf([keys.at(-1)!]).line, keys.length);
+    for (const key of keys) file!.placeOf([key]);
+  });
+  assert.ok(taken < 1000, `${taken} ms`);
+});
+
 const streams = suite('parseYamlStream');
+
+for (const [name, text, code] of [
+  ['an alias of nothing', 'a: 1\n---\nb: *c', 'BAD_ALIAS'],
+  ['an alias in what it stands for', 'a: 1\n---\nb: &b [*b]', 'BAD_ALIAS'],
+  ['a syntax error', 'a: 1\n---\nb: [', 'BAD_INDENT'],
+] as const) {
+  streams(`${name} is no manifest, told by the number of its document`, () => {
+    try {
+      parseYamlStream(text, 3);
+      assert.unreachable();
+    } catch (error) {
+      assert.instance(error, ManifestError);
+      assert.is((error as Error).message, `document 4 is not valid YAML (${code})`);
+    }
+  });
+}
 
 for (const [name, text, expected] of [
   ['nothing', '', []],

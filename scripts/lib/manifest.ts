@@ -104,28 +104,32 @@ export function stringsAt(value: unknown, ...path: (string | number)[]): Record<
   return strings;
 }
 
-/** A YAML stream as objects; List kinds are opened, empty documents skipped. @throws ManifestError */
-export function parseManifests(text: string): KubeObject[] {
+/**
+ * A YAML stream as objects; List kinds are opened, empty documents skipped.
+ * @param first the number of its first document in errors
+ * @throws ManifestError
+ */
+export function parseManifests(text: string, first = 1): KubeObject[] {
   const objects: KubeObject[] = [];
-  for (const [index, value] of parseYamlStream(text).entries()) {
-    if (value !== null && value !== undefined) collectObjects(value, index, objects);
+  for (const [index, value] of parseYamlStream(text, first).entries()) {
+    if (value !== null && value !== undefined) collectObjects(value, first + index, objects);
   }
   return objects;
 }
 
-function collectObjects(value: unknown, index: number, into: KubeObject[]): void {
+function collectObjects(value: unknown, number: number, into: KubeObject[]): void {
   if (!isRecord(value) || typeof value.apiVersion !== 'string' || typeof value.kind !== 'string') {
-    throw new ManifestError(`document ${index + 1} is no Kubernetes object (apiVersion or kind is missing)`);
+    throw new ManifestError(`document ${number} is no Kubernetes object (apiVersion or kind is missing)`);
   }
   if (value.kind.endsWith('List') && Array.isArray(value.items)) {
-    for (const item of value.items) collectObjects(item, index, into);
+    for (const item of value.items) collectObjects(item, number, into);
     return;
   }
   if (
     !isRecord(value.metadata) ||
     (typeof value.metadata.name !== 'string' && typeof value.metadata.generateName !== 'string')
   ) {
-    throw new ManifestError(`document ${index + 1} (${value.kind}) has no metadata.name`);
+    throw new ManifestError(`document ${number} (${value.kind}) has no metadata.name`);
   }
   into.push(value as KubeObject);
 }

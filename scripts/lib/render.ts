@@ -18,8 +18,8 @@ export interface Rendered {
 
 /** Kustomize indents every block scalar, so a line of `---` is always a border. */
 export function splitManifests(text: string): Manifest[] {
-  return text.split(/^---[ \t]*\n/m).flatMap((document) => {
-    const objects = parseManifests(document);
+  return text.split(/^---[ \t]*\n/m).flatMap((document, index) => {
+    const objects = parseManifests(document, index + 1);
     return objects.length === 1
       ? [{ object: objects[0]!, text: document }]
       : objects.map((object) => ({ object, text: JSON.stringify(object) }));

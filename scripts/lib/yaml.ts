@@ -1,17 +1,21 @@
 import {
+  Composer,
+  type CST,
   type Document,
   isAlias,
+  isCollection,
   isMap,
+  isPair,
   isScalar,
   isSeq,
   LineCounter,
   type Node,
-  parseAllDocuments,
-  parseDocument,
+  type Pair,
+  Parser,
   stringify,
-  visit,
+  type YAMLMap,
 } from 'yaml';
-import { messageOf, type Problem } from './errors.ts';
+import type { Problem } from './errors.ts';
 
 /** Where something was written. `file` as the user would type it from the project root, `line` from 1. */
 export interface Place {
@@ -33,7 +37,149 @@ const syntaxMessages: Record<string, string> = {
   DUPLICATE_KEY: 'the same key stands twice in this map',
   MULTIPLE_DOCS: 'a second document begins here (---); the file has to be one document',
   BAD_ALIAS: 'an alias (*name) without its anchor (&name)',
+  TOO_DEEP: 'more than 200 levels inside each other',
+  TAG: 'a tag that makes something else than a text, a number, a list or a map',
+  MERGE: 'what a merge key (<<) takes in has to be a map',
 };
+
+/** The composer of the package recurses, and at the end of the stack V8 ends the process instead of throwing. */
+const deepest = 200;
+/** Each alias is looked for among all anchors. */
+const mostAliases = 1000;
+/** What all aliases together may stand for, in values: whoever walks the data walks each of them. */
+const mostRepeated = 100_000;
+
+const circleMessage = 'an alias (*name) inside of what it stands for (&name)';
+const excessMessage =
+  'Excessive alias count: more than 1,000 of them, or they stand for more than 100,000 values';
+
+class YamlFault extends Error {
+  readonly code: string;
+  readonly offset: number;
+
+  constructor(code: string, offset: number, message = syntaxMessages[code] ?? code) {
+    super(message);
+    this.code = code;
+    this.offset = offset;
+  }
+}
+
+interface Reading {
+  /** `<<` takes in what it names. */
+  merge: boolean;
+  uniqueKeys: boolean;
+}
+
+interface Composed {
+  document: Document.Parsed;
+  /** In the order of the text. */
+  faults: YamlFault[];
+  /** What each alias stands for. */
+  targets: ReadonlyMap<unknown, Node>;
+}
+
+/** @throws YamlFault TOO_DEEP */
+function refuseDepth(tokens: readonly CST.Token[]): void {
+  let level = [...tokens];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > deepest) throw new YamlFault('TOO_DEEP', level[0]!.offset);
+    level = level.flatMap((token) => {
+      const inner = 'value' in token ? [token.value] : [];
+      const items = 'items' in token ? token.items.flatMap(({ key, value }) => [key, value]) : [];
+      return [...inner, ...items].filter((one) => typeof one === 'object' && one !== null);
+    });
+  }
+}
+
+/** One entry a document; none for a text without any, unless `force`. @throws YamlFault TOO_DEEP */
+function compose(text: string, reading: Reading, lineCounter?: LineCounter, force = true): Composed[] {
+  const tokens = [...new Parser(lineCounter?.addNewLine).parse(text)];
+  refuseDepth(tokens);
+  const composer = new Composer({
+    merge: reading.merge,
+    // The package compares each key with each other; `inspect` does not.
+    uniqueKeys: false,
+    logLevel: 'error',
+  });
+  const documents = composer.compose(tokens, force, text.length) as Iterable<Document.Parsed>;
+  return Array.from(documents, (document) => inspect(document, reading));
+}
+
+/** Finds keys that stand twice, and aliases of nothing, of what they stand in, or of too much. */
+function inspect(document: Document.Parsed, { uniqueKeys }: Reading): Composed {
+  const faults = document.errors.map(
+    ({ code, pos, message }) => new YamlFault(code, pos[0], syntaxMessages[code] ?? message),
+  );
+  const targets = new Map<unknown, Node>();
+  const anchors = new Map<string, Node>();
+  const sizes = new Map<unknown, number>();
+  let [names, repeated] = [0, 0];
+  const count = (node: Node, size: number): void => {
+    names++;
+    repeated += size;
+    if (names > mostAliases || repeated > mostRepeated)
+      throw new YamlFault('BAD_ALIAS', node.range?.[0] ?? 0, excessMessage);
+  };
+  const sizeOf = (node: unknown): number => {
+    if (isPair(node)) return sizeOf(node.key) + sizeOf(node.value);
+    if (isAlias(node)) {
+      const target = anchors.get(node.source);
+      const size = sizes.get(target);
+      // Without a size it is still open: the alias stands in what it stands for.
+      if (target === undefined || size === undefined) {
+        faults.push(new YamlFault('BAD_ALIAS', node.range?.[0] ?? 0, target && circleMessage));
+        return 1;
+      }
+      targets.set(node, target);
+      count(node, size);
+      return size;
+    }
+    const anchored = (isScalar(node) || isCollection(node)) && node.anchor ? node : undefined;
+    if (anchored) {
+      count(anchored, 0);
+      anchors.set(anchored.anchor!, anchored);
+    }
+    if (isStrange(node)) faults.push(new YamlFault('TAG', (node as Node).range?.[0] ?? 0));
+    let size = 1;
+    if (isCollection(node)) for (const item of node.items) size += sizeOf(item);
+    if (uniqueKeys && isMap(node)) faults.push(...duplicatesIn(node));
+    if (anchored) sizes.set(anchored, size);
+    return size;
+  };
+  if (faults.length > 0) return { document, faults, targets };
+  try {
+    sizeOf(document.contents);
+  } catch (error) {
+    if (!(error instanceof YamlFault)) throw error;
+    faults.push(error);
+  }
+  return { document, faults: faults.sort((one, other) => one.offset - other.offset), targets };
+}
+
+/** `!!binary`, `!!timestamp`, `!!set` and the like make objects of other classes than plain data has. */
+function isStrange(node: unknown): boolean {
+  if (isScalar(node)) return typeof node.value === 'object' && node.value !== null;
+  return isCollection(node) && /:(?:set|omap|pairs)$/.test(node.tag ?? '');
+}
+
+function duplicatesIn(map: YAMLMap): YamlFault[] {
+  const seen = new Set<unknown>();
+  return map.items.flatMap(({ key }) => {
+    if (!isScalar(key)) return [];
+    const isTwice = seen.has(key.value);
+    seen.add(key.value);
+    return isTwice ? [new YamlFault('DUPLICATE_KEY', key.range?.[0] ?? 0)] : [];
+  });
+}
+
+/** @throws YamlFault: all but the merge keys was looked at before */
+function dataOf({ document }: Composed): unknown {
+  try {
+    return document.toJS({ maxAliasCount: -1 });
+  } catch {
+    throw new YamlFault('MERGE', document.contents?.range?.[0] ?? 0);
+  }
+}
 
 /** The parser turns the key `<<` into a symbol of that name. */
 function keyText(key: unknown): string {
@@ -46,79 +192,101 @@ interface Step {
   value: unknown;
 }
 
-/** One step down, through aliases and merge keys (`<<`). */
-function stepInto(document: Document, node: unknown, step: string | number, depth: number): Step | undefined {
-  const target = isAlias(node) ? node.resolve(document) : node;
-  if (isSeq(target)) {
-    const item = target.items[Number(step)];
-    return item === undefined ? undefined : { offset: (item as Node).range?.[0] ?? 0, value: item };
+/** Finds places without going through a whole map for each of its keys. */
+class Places {
+  readonly #composed: Composed;
+  readonly #pairs = new Map<unknown, Map<string, Pair>>();
+
+  constructor(composed: Composed) {
+    this.#composed = composed;
   }
-  if (!isMap(target)) return undefined;
-  const pair = target.items.find(({ key }) => keyText(key) === String(step));
-  if (pair) return { offset: (pair.key as Node | null)?.range?.[0] ?? 0, value: pair.value };
-  // A merge can only loop through an alias to its own map.
-  if (depth > 10) return undefined;
-  for (const { key, value } of target.items) {
-    if (keyText(key) !== '<<') continue;
-    const merged = isAlias(value) ? value.resolve(document) : value;
-    const sources = isSeq(merged) ? merged.items : [merged];
-    for (const source of sources) {
-      const found = stepInto(document, source, step, depth + 1);
+
+  #resolve(node: unknown): unknown {
+    return isAlias(node) ? this.#composed.targets.get(node) : node;
+  }
+
+  #pairsOf(map: YAMLMap): Map<string, Pair> {
+    let pairs = this.#pairs.get(map);
+    if (pairs === undefined) {
+      pairs = new Map(map.items.map((pair) => [keyText(pair.key), pair]));
+      this.#pairs.set(map, pairs);
+    }
+    return pairs;
+  }
+
+  /** One step down, through aliases and merge keys (`<<`). */
+  #stepInto(node: unknown, step: string | number): Step | undefined {
+    const target = this.#resolve(node);
+    if (isSeq(target)) {
+      const item = target.items[Number(step)];
+      return item === undefined ? undefined : { offset: (item as Node).range?.[0] ?? 0, value: item };
+    }
+    if (!isMap(target)) return undefined;
+    const pairs = this.#pairsOf(target);
+    const pair = pairs.get(String(step));
+    if (pair) return { offset: (pair.key as Node | null)?.range?.[0] ?? 0, value: pair.value };
+    const merged = this.#resolve(pairs.get('<<')?.value);
+    for (const source of isSeq(merged) ? merged.items : [merged]) {
+      const found = this.#stepInto(source, step);
       if (found) return found;
     }
+    return undefined;
   }
-  return undefined;
+
+  /** Of the deepest step that is there. */
+  offsetOf(path: readonly (string | number)[]): number {
+    const { contents } = this.#composed.document;
+    let node: unknown = contents;
+    let offset = contents?.range?.[0] ?? 0;
+    for (const step of path) {
+      const next = this.#stepInto(node, step);
+      if (!next) break;
+      offset = next.offset;
+      node = next.value;
+    }
+    return offset;
+  }
 }
 
-function offsetOf(document: Document, path: readonly (string | number)[]): number {
-  let node: unknown = document.contents;
-  let offset = document.contents?.range?.[0] ?? 0;
-  for (const step of path) {
-    const next = stepInto(document, node, step, 0);
-    if (!next) break;
-    offset = next.offset;
-    node = next.value;
+/** A file of exactly one document. @throws YamlFault */
+function composeOne(text: string, lineCounter: LineCounter, merge: boolean): Composed {
+  const [composed, second] = compose(text, { merge, uniqueKeys: true }, lineCounter);
+  if (second) composed!.faults.push(new YamlFault('MULTIPLE_DOCS', second.document.range[0]));
+  return composed!;
+}
+
+function onFault<T>(work: () => T, tell: (fault: YamlFault) => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof YamlFault) return tell(error);
+    throw error;
   }
-  return offset;
 }
 
 /** Exactly one of `yaml` and `problems` has content: a file with a syntax error is not looked at further. */
 export function readYaml(text: string, file: string): { yaml?: YamlFile; problems: Problem[] } {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter,
-    merge: true,
-    prettyErrors: false,
-    // At `silent` a second document is dropped without an error.
-    logLevel: 'error',
-  });
   const lineAt = (offset: number): number => Math.max(1, lineCounter.linePos(offset).line);
-  const problemAt = (line: number, message: string): Problem => ({
-    severity: 'error',
-    file,
-    line,
-    message: `not valid YAML: ${message}`,
+  const tell = (faults: readonly YamlFault[]): { problems: Problem[] } => ({
+    problems: faults.map(({ offset, message }) => ({
+      severity: 'error',
+      file,
+      line: lineAt(offset),
+      message: `not valid YAML: ${message}`,
+    })),
   });
-  if (document.errors.length > 0) {
-    return {
-      problems: document.errors.map((error) =>
-        problemAt(lineAt(error.pos[0]), syntaxMessages[error.code] ?? error.message),
-      ),
-    };
-  }
-  try {
-    const data: unknown = document.toJS({ maxAliasCount: 1000 });
-    return {
-      yaml: {
-        file,
-        data: data ?? null,
-        placeOf: (path) => ({ file, line: lineAt(offsetOf(document, path)) }),
-      },
-      problems: [],
-    };
-  } catch (error) {
-    return { problems: [problemAt(1, messageOf(error))] };
-  }
+  return onFault<{ yaml?: YamlFile; problems: Problem[] }>(
+    () => {
+      const composed = composeOne(text, lineCounter, true);
+      if (composed.faults.length > 0) return tell(composed.faults);
+      const data = dataOf(composed) ?? null;
+      const places = new Places(composed);
+      const placeOf: YamlFile['placeOf'] = (path) => ({ file, line: lineAt(places.offsetOf(path)) });
+      return { yaml: { file, data, placeOf }, problems: [] };
+    },
+    (fault) => tell([fault]),
+  );
 }
 
 /** One YAML document as plain data; on a syntax error the 1-based line, never the text of it. */
@@ -126,27 +294,15 @@ export function parseYaml(
   text: string,
 ): { value: unknown; error?: undefined } | { error: string; line: number; value?: undefined } {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, logLevel: 'error' });
-  const [error] = document.errors;
-  if (error) return { error: error.code, line: lineCounter.linePos(error.pos[0]).line };
-  try {
-    return { value: document.toJS({ maxAliasCount: 1000 }) };
-  } catch {
-    // An alias of nothing, or far too many of them.
-    return { error: 'BAD_ALIAS', line: lineCounter.linePos(offsetOfBadAlias(document)).line };
-  }
-}
-
-function offsetOfBadAlias(document: Document): number {
-  let offset = 0;
-  visit(document, {
-    Alias(_, alias) {
-      if (alias.resolve(document) !== undefined) return undefined;
-      offset = alias.range?.[0] ?? 0;
-      return visit.BREAK;
-    },
+  const tell = ({ code, offset }: YamlFault): { error: string; line: number } => ({
+    error: code,
+    line: Math.max(1, lineCounter.linePos(offset).line),
   });
-  return offset;
+  return onFault<ReturnType<typeof parseYaml>>(() => {
+    const composed = composeOne(text, lineCounter, false);
+    const [fault] = composed.faults;
+    return fault ? tell(fault) : { value: dataOf(composed) };
+  }, tell);
 }
 
 /** Text that holds no manifests; names the document by number, never by content. */
@@ -154,19 +310,25 @@ export class ManifestError extends Error {
   override readonly name = 'ManifestError';
 }
 
-/** A YAML stream as plain data, one entry a document. @throws ManifestError */
-export function parseYamlStream(text: string): unknown[] {
-  const documents = parseAllDocuments(text, { logLevel: 'error', uniqueKeys: false });
-  if (!Array.isArray(documents)) return [];
-  return documents.map((document, index) => {
-    const [error] = document.errors;
-    if (error) throw new ManifestError(`document ${index + 1} is not valid YAML (${error.code})`);
-    try {
-      return document.toJS({ maxAliasCount: 1000 }) as unknown;
-    } catch {
-      throw new Error(`document ${index + 1} is not valid YAML (BAD_ALIAS)`);
-    }
-  });
+/**
+ * A YAML stream as plain data, one entry a document.
+ * @param first the number of its first document in errors
+ * @throws ManifestError
+ */
+export function parseYamlStream(text: string, first = 1): unknown[] {
+  let number = first;
+  const tell = ({ code }: YamlFault): never => {
+    throw new ManifestError(`document ${number} is not valid YAML (${code})`);
+  };
+  return onFault(
+    () =>
+      compose(text, { merge: false, uniqueKeys: false }, undefined, false).map((composed, index) => {
+        number = first + index;
+        const [fault] = composed.faults;
+        return fault ? tell(fault) : dataOf(composed);
+      }),
+    tell,
+  );
 }
 
 /** For people: block style, no line folding, keys in the order given. */
