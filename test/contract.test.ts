@@ -269,6 +269,14 @@ faults('an alias bomb is told, not expanded', () => {
   assert.match(told(lines.join('\n'))[0]!, /not valid YAML: Excessive alias count/);
 });
 
+for (const [name, text] of [
+  ['contexts', 'contexts: [a, b, a]'],
+  ['external objects', 'external: [a, b, a]'],
+  ['one of', 'secrets: {s: {K: {oneOf: [a, b, a]}}}'],
+] as const) {
+  faults(`${name} with a text twice are told`, () => assert.match(told(text)[0]!, /a list of different/));
+}
+
 faults('a lone surrogate in a name is told', () => {
   assert.ok(told('secrets: {"\\uD800": {}}').length > 0);
 });

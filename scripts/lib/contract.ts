@@ -245,18 +245,29 @@ function fieldFrom(
   } as Field;
 }
 
+/** The data keys of each `section/object`: none of the three parts holds a slash. */
+function groupByObject(fields: Merged['fields']): Map<string, [dataKey: string, FieldRecord][]> {
+  const groups = new Map<string, [string, FieldRecord][]>();
+  for (const [key, record] of Object.entries(fields)) {
+    const border = key.lastIndexOf('/');
+    const object = key.slice(0, border);
+    if (!groups.has(object)) groups.set(object, []);
+    groups.get(object)!.push([key.slice(border + 1), record]);
+  }
+  return groups;
+}
+
 function contractFrom(sources: readonly Source[]): Contract {
   const merged = merge(sources);
   const objects: ContractObject[] = [];
   const fields: Field[] = [];
+  const recordsOf = groupByObject(merged.fields);
   for (const section of Object.keys(sections) as Section[]) {
     for (const object of Object.keys(merged.objects).filter((key) => key.startsWith(`${section}/`))) {
       const name = object.slice(section.length + 1);
       objects.push({ kind: sections[section], name, place: lastPlace(sources, [section, name])! });
-      for (const [key, record] of Object.entries(merged.fields)) {
-        if (!key.startsWith(`${object}/`)) continue;
-        fields.push(fieldFrom(sources, section, name, key.slice(object.length + 1), record));
-      }
+      for (const [dataKey, record] of recordsOf.get(object) ?? [])
+        fields.push(fieldFrom(sources, section, name, dataKey, record));
     }
   }
   return {
@@ -369,7 +380,8 @@ function contradiction(first: Field, second: Field): string | undefined {
   if (first.default !== undefined && second.default !== undefined && first.default !== second.default) {
     return 'the two defaults differ';
   }
-  const shared = second.oneOf?.some((value) => first.oneOf?.includes(value));
+  const values = new Set(first.oneOf);
+  const shared = second.oneOf?.some((value) => values.has(value));
   return first.oneOf && second.oneOf && !shared ? 'no value is in both oneOf lists' : undefined;
 }
 
@@ -389,7 +401,10 @@ function checkAgreement(sharing: readonly Field[]): Problem[] {
 /** The fields by the env key that feeds them. */
 export function groupByEnvKey(fields: readonly Field[]): Map<string, Field[]> {
   const groups = new Map<string, Field[]>();
-  for (const field of fields) groups.set(field.envKey, [...(groups.get(field.envKey) ?? []), field]);
+  for (const field of fields) {
+    if (!groups.has(field.envKey)) groups.set(field.envKey, []);
+    groups.get(field.envKey)!.push(field);
+  }
   return groups;
 }
 

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Problem, StrataError, systemCode, throwOnErrors } from './errors.ts';
+import { isRecord } from './manifest.ts';
 import { nearest } from './nearest.ts';
 import { type Place, readYaml, type YamlFile } from './yaml.ts';
 
@@ -61,9 +62,6 @@ export function diskTreeFiles(root: string): TreeFiles {
     },
   };
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 async function readKustomization(
   files: TreeFiles,

@@ -1,5 +1,6 @@
 import { Validator } from '@cfworker/json-schema';
 import type { FromSchema } from 'json-schema-to-ts';
+import { isRecord } from './manifest.ts';
 
 /** The formats a field can ask for; `formats.ts` checks them. */
 export const formatNames = [
@@ -198,9 +199,28 @@ export interface SchemaFault {
 // These only say that something below them is wrong.
 const passedOn = new Set(['properties', 'additionalProperties', 'propertyNames', 'items']);
 
+/** The validator compares each item of a list with each other; `duplicatesIn` does not. */
+const quick = JSON.parse(
+  JSON.stringify(strataSchema, (name, value) => (name === 'uniqueItems' ? undefined : value)),
+) as object;
+
+/** Every list with a text that stands in it twice. */
+function duplicatesIn(data: unknown): SchemaFault[] {
+  if (!isRecord(data)) return [];
+  const isTwice = (list: unknown): boolean => Array.isArray(list) && new Set(list).size < list.length;
+  const lists = ['contexts', 'external'].filter((name) => isTwice(data[name])).map((name) => [name]);
+  for (const section of ['configMaps', 'secrets']) {
+    for (const [name, fields] of isRecord(data[section]) ? Object.entries(data[section]) : []) {
+      for (const [key, field] of isRecord(fields) ? Object.entries(fields) : [])
+        if (isRecord(field) && isTwice(field.oneOf)) lists.push([section, name, key, 'oneOf']);
+    }
+  }
+  return lists.map((path) => ({ path, keyword: 'uniqueItems' }));
+}
+
 function validate(data: unknown): { instanceLocation: string; keyword: string }[] {
   try {
-    return new Validator(strataSchema as object, '2020-12', false).validate(data).errors;
+    return new Validator(quick, '2020-12', false).validate(data).errors;
   } catch (error) {
     // A name with a lone surrogate has no URI form, in which the validator keeps its place.
     if (error instanceof URIError) return [{ instanceLocation: '#', keyword: 'pattern' }];
@@ -210,7 +230,7 @@ function validate(data: unknown): { instanceLocation: string; keyword: string }[
 
 /** Every fault of one file, each at its deepest place. Empty: `data` is a `StrataFile`. */
 export function checkSchema(data: unknown): SchemaFault[] {
-  return validate(data)
+  const found = validate(data)
     .filter(({ keyword }) => !passedOn.has(keyword))
     .map(({ instanceLocation, keyword }) => ({
       path: instanceLocation
@@ -219,4 +239,5 @@ export function checkSchema(data: unknown): SchemaFault[] {
         .map((part) => decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~')),
       keyword,
     }));
+  return [...found, ...duplicatesIn(data)];
 }
