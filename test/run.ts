@@ -133,6 +133,12 @@ const groups: Record<string, () => Promise<Totals[]>> = {
       suite('unit: with processes', 'test', `^(?:${withProcesses})\\.test\\.ts$`),
       suite('unit: pure, and the tree', 'test', `^(?!(?:cli|${withProcesses})\\.)[^/]+\\.test\\.ts$`),
     ]),
+  fuzz: () =>
+    Promise.all(
+      ['envfile', 'contract', 'manifest'].map((name) =>
+        suite(`fuzz: ${name}`, 'test/fuzz', `^${name}\\.test\\.ts$`),
+      ),
+    ),
   kustomize: async () => [await suite('real Kustomize', 'test/kustomize', '\\.test\\.ts$')],
   cluster: () => cluster(process.argv[3] ?? ''),
 };
