@@ -33,7 +33,7 @@ export interface DeployOptions {
 
 /**
  * From a plan to a healthy deployment: shows it, asks, applies, waits, prunes. Closes the connection when all went well.
- * @throws StrataError DECLINED, DELETE_GUARDED, APPLY_FAILED, NOT_HEALTHY, DELETE_FAILED
+ * @throws StrataError DECLINED, DELETE_GUARDED, PLAN_STALE, APPLY_FAILED, NOT_HEALTHY, DELETE_FAILED
  */
 export async function deploy(
   session: Session,
@@ -159,11 +159,11 @@ async function removeNamespace(
 }
 
 /** @throws StrataError PLAN_STALE when something that would be pruned is not what was compared */
-function refuseMoved({ plan, prepared }: Planned<Destination>, unused: readonly KubeObject[]): void {
+function refuseMoved({ plan, prepared }: Applied, unused: readonly KubeObject[]): void {
   const compared = new Map(plan.objects.map(({ reference, live }) => [keyOf(reference), live]));
   const problems = unused.flatMap((object) => {
     const before = compared.get(keyOf(referenceOf(object)));
-    const movement = movementOf(before && expectedOf(before), object);
+    const movement = before && movementOf(expectedOf(before), object);
     return movement === undefined ? [] : [moved(object, movement)];
   });
   if (problems.length > 0) throw staleError(problems, prepared.overlay, 'nothing was pruned');
