@@ -352,7 +352,7 @@ diff('says that custom resources of a new kind are not validated; up waits for t
       const kinds = `${ownKinds},customresourcedefinitions,${definition}`;
       const resized = await assertPlanComesTrue(deployment, [], kinds);
       assert.is(resized.summary.change, 1);
-      await deployment.expect(0, 'down');
+      await deployment.expect(0, 'down', ['--allow-delete', `CustomResourceDefinition/${definition}`]);
       const gone = await deployment.tryKubectl(['get', 'crd', definition]);
       assert.match(gone.stderr, /NotFound/);
     } finally {

@@ -3,8 +3,8 @@ import { processorTime } from './time.ts';
 
 const isFull = process.env.STRATA_CHAOS === 'full';
 
-/** STRATA_SEED repeats a run. */
-const seed = Number(process.env.STRATA_SEED ?? Date.now() % 2 ** 31);
+/** Another STRATA_SEED looks elsewhere; without one a run is the same as the one before, so that what it finds is news. */
+const seed = Number(process.env.STRATA_SEED ?? 2_124_083_662);
 
 /** Settings of fast-check: STRATA_CHAOS=full takes ten times the cases. */
 export function cases(count: number): { seed: number; numRuns: number } {
