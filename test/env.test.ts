@@ -72,6 +72,19 @@ table('is printed although something is wrong, with the report and exit 2', asyn
   );
 });
 
+table('hides a secret that the contract puts into a ConfigMap as well', async () => {
+  const long = 'postgres://owner:s3cr3t-pass@db/app';
+  const contract = 'configMaps: {c: {TOKEN: }}\nsecrets: {s: {TOKEN: }}\n';
+  await withTree({ ...tree, 'base/strata.yaml': contract, '.env': `TOKEN=${long}\n` }, (root) => {
+    for (const flags of [[], ['--output', 'json']]) {
+      const { status, stdout, stderr } = strata(root, ...flags);
+      assert.is(status, 2);
+      assert.match(stderr, /TOKEN/);
+      assert.not.match(stdout + stderr, /postgres:|s3cr3t/);
+    }
+  });
+});
+
 table('is JSON with --output json, with lengths of secrets and values of the rest', async () => {
   await withTree({ ...tree, env: 'TOKEN=s3cr3t-t0ken\nSALT=pepper\nOTHER=x' }, (root) => {
     const { status, stdout, stderr } = strata(
