@@ -46,6 +46,7 @@ const told = (text: string): string[] =>
 for (const [name, text, expected] of [
   // At the end of the stack V8 ends the process: nobody could catch that.
   ['ten thousand brackets', `a:\n  ${'['.repeat(10_000)}`, /^2 .*more than 200 levels/],
+  ['keys of one line that all end at once', `${'a:\t'.repeat(4000)}}`, /^1 .*more than 200 levels/],
   ['dashes in each other', `${'- '.repeat(5000)}a`, /^1 .*more than 200 levels/],
   ['an alias in what it stands for', 'a: 1\nb: &b\n  c: [*b]', /^3 .*inside of what it stands for/],
   ['many aliases', `a: &a x\nb: [${'*a, '.repeat(1001)}]`, /^2 .*Excessive alias count/],

@@ -8,6 +8,7 @@ import {
   isPair,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Node,
   type Pair,
@@ -42,7 +43,7 @@ const syntaxMessages: Record<string, string> = {
   MERGE: 'what a merge key (<<) takes in has to be a map',
 };
 
-/** The composer of the package recurses, and at the end of the stack V8 ends the process instead of throwing. */
+/** The package recurses, and at the end of the stack V8 ends the process instead of throwing. */
 const deepest = 200;
 /** Each alias is looked for among all anchors. */
 const mostAliases = 1000;
@@ -78,23 +79,26 @@ interface Composed {
   targets: ReadonlyMap<unknown, Node>;
 }
 
-/** @throws YamlFault TOO_DEEP */
-function refuseDepth(tokens: readonly CST.Token[]): void {
-  let level = [...tokens];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > deepest) throw new YamlFault('TOO_DEEP', level[0]!.offset);
-    level = level.flatMap((token) => {
-      const inner = 'value' in token ? [token.value] : [];
-      const items = 'items' in token ? token.items.flatMap(({ key, value }) => [key, value]) : [];
-      return [...inner, ...items].filter((one) => typeof one === 'object' && one !== null);
-    });
+/**
+ * What `Parser.parse` gives, read lexeme by lexeme to see how deep it is: when many levels end at once, the parser goes
+ * up through them in as many calls inside each other.
+ * @throws YamlFault TOO_DEEP
+ */
+function tokensOf(text: string, lineCounter?: LineCounter): CST.Token[] {
+  const parser = new Parser(lineCounter?.addNewLine);
+  const tokens: CST.Token[] = [];
+  lineCounter?.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    tokens.push(...parser.next(lexeme));
+    if (parser.stack.length > deepest) throw new YamlFault('TOO_DEEP', parser.offset);
   }
+  tokens.push(...parser.end());
+  return tokens;
 }
 
 /** One entry a document; none for a text without any, unless `force`. @throws YamlFault TOO_DEEP */
 function compose(text: string, reading: Reading, lineCounter?: LineCounter, force = true): Composed[] {
-  const tokens = [...new Parser(lineCounter?.addNewLine).parse(text)];
-  refuseDepth(tokens);
+  const tokens = tokensOf(text, lineCounter);
   const composer = new Composer({
     merge: reading.merge,
     // The package compares each key with each other; `inspect` does not.

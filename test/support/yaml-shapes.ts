@@ -94,6 +94,7 @@ export const yamlShapes: Record<string, (size: number) => string> = {
   'flow maps in each other': (size) => `${'{a: '.repeat(size)}${'}'.repeat(size)}`,
   'lists in each other': repeated('- ', '', 'a'),
   'keys in each other': repeated('? ', '', 'a'),
+  'keys of one line': repeated('a:\t', '', '}'),
   'maps in each other': (size) =>
     Array.from({ length: Math.ceil(Math.sqrt(size)) }, (_, index) => `${' '.repeat(index)}a:\n`).join(''),
   anchors: numbered((index) => `  - &a${index} x\n`, 'a:\n'),
