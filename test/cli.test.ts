@@ -68,9 +68,6 @@ interface RunOptions {
   stdout?: number | 'closed';
 }
 
-/** On Node that does not run TypeScript by itself (tsx, src/utils/temporary-directory.ts). */
-const tsxCache = `tsx-${process.getuid?.()}`;
-
 /** A tree with a `.env` full of canaries, a TMPDIR and a PATH of its own. */
 class Desk {
   readonly folder: string;
@@ -85,8 +82,6 @@ class Desk {
     this.temporary = path.join(folder, 'tmp dir');
     this.bin = path.join(folder, 'bin dir');
     for (const name of [this.root, this.temporary, this.bin]) mkdirSync(name);
-    // What tsx has compiled already, or every test would do it again.
-    symlinkSync(path.join(tmpdir(), tsxCache), path.join(this.temporary, tsxCache));
     for (const name of ['base', 'components', 'overlays'])
       cpSync(path.join(projectFolder, name), path.join(this.root, name), { recursive: true });
     const lines = Object.entries(canaries).map(([key, value]) => `${key}='${value}'\n`);
@@ -188,8 +183,7 @@ class Desk {
   }
 
   assertNothingLeft(): void {
-    const left = readdirSync(this.temporary).filter((name) => name !== tsxCache);
-    assert.equal(left, [], 'TMPDIR is empty');
+    assert.equal(readdirSync(this.temporary), [], 'TMPDIR is empty');
     assert.equal(runFolders(this.root), []);
   }
 }
@@ -265,7 +259,7 @@ async function mainHere(words: readonly string[], environment: Record<string, st
     stderr.write = capture('stderr');
     outcome.status = await new Promise<number>((resolve, reject) => {
       process.exit = ((status: number) => resolve(status)) as typeof process.exit;
-      main(words, (file) => import(`../scripts/${file}`)).catch(reject);
+      main(words, projectFolder).catch(reject);
     });
   } finally {
     for (const [stream, isTerminal] of streams) stream.isTTY = isTerminal;
@@ -907,6 +901,44 @@ processes('without the npm packages: says npm ci', () =>
     const outcome = await desk.run(['diff'], { home });
     const expected = 'error: the npm packages are not installed\n  next: npm ci\n';
     assert.equal(outcome, { status: 2, stdout: '', stderr: expected });
+  }),
+);
+
+/** A checkout with the packages of this one, and a cache of its own. */
+function checkoutIn(desk: Desk): string {
+  const home = path.join(desk.folder, 'checkout');
+  cpSync(path.join(projectFolder, 'scripts'), path.join(home, 'scripts'), { recursive: true });
+  const packages = path.join(projectFolder, 'node_modules');
+  mkdirSync(path.join(home, 'node_modules'));
+  for (const name of readdirSync(packages))
+    if (name !== '.cache') symlinkSync(path.join(packages, name), path.join(home, 'node_modules', name));
+  return home;
+}
+
+processes('is put together once for each state of its sources', () =>
+  withDesk(async (desk) => {
+    const home = checkoutIn(desk);
+    const cache = path.join(home, 'node_modules/.cache/strata');
+    const bundles = (): string[] => readdirSync(cache).filter((name) => name !== 'compiled');
+    const outcomes = await Promise.all([1, 2].map(() => desk.run(['render', '--help'], { home })));
+    for (const { status, stderr } of outcomes) assert.equal([status, stderr], [0, '']);
+    assert.is(bundles().length, 1);
+    const source = path.join(home, 'scripts/render.ts');
+    writeFileSync(source, readFileSync(source, 'utf8').replace(/summary: '.*'/, "summary: 'Something new.'"));
+    const { stdout } = await desk.run(['render', '--help'], { home });
+    assert.match(stdout, /^Something new\.$/m);
+    assert.is(bundles().length, 2);
+  }),
+);
+
+processes('where it may not write: puts itself together for this run', () =>
+  withDesk(async (desk) => {
+    const home = checkoutIn(desk);
+    writeFileSync(path.join(home, 'node_modules/.cache'), '');
+    const { status, stdout, stderr } = await desk.run(['render', '--help'], { home });
+    assert.equal([status, stderr], [0, '']);
+    assert.match(stdout, /^usage: /m);
+    desk.assertNothingLeft();
   }),
 );
 

@@ -392,13 +392,12 @@ opening('the end of the process ends the proxy and removes its socket', () =>
 opening('the proxy ends when strata is killed, and its socket goes too', () =>
   withServer(nothing, async ({ kubectl, socket, pidFile }) => {
     const program = `
-      require('tsx/cjs/api').register();
-      const { connect } = require('./scripts/lib/connection.ts');
-      const { testSession } = require('./test/support/session.ts');
+      import { connect } from './scripts/lib/connection.ts';
+      import { testSession } from './test/support/session.ts';
       const kubectl = ${JSON.stringify({ program: kubectl.program })};
       connect(testSession(), kubectl, ${JSON.stringify(context)}).then(() => console.log('connected'));
       setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['-e', program], {
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
       cwd: projectFolder,
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -1,6 +1,5 @@
 import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   type Arguments,
   type Command,
@@ -16,24 +15,30 @@ import { createScrubber } from './scrub.ts';
 import { type Session, systemClock } from './session.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
-const commandNames = ['env', 'generate', 'render', 'diff', 'up', 'down', 'status', 'sandbox', 'try'] as const;
+const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  env: () => import('../env.ts'),
+  generate: () => import('../generate.ts'),
+  render: () => import('../render.ts'),
+  diff: () => import('../diff.ts'),
+  up: () => import('../up.ts'),
+  down: () => import('../down.ts'),
+  status: () => import('../status.ts'),
+  sandbox: () => import('../sandbox.ts'),
+  try: () => import('../try.ts'),
+};
 
-/** Loads a file of scripts/, whichever way this Node reads TypeScript. */
-export type Load = (file: string) => Promise<unknown>;
-
-async function loadCommand(name: string | undefined, load: Load): Promise<Command> {
-  if (!(commandNames as readonly (string | undefined)[]).includes(name)) {
-    const meant = name && nearest(name, commandNames);
-    throw new StrataError(
-      'USAGE',
-      `${name ? `unknown command ${name}` : 'which command?'}${meant ? `, did you mean ${meant}?` : ''}`,
-      {
-        hint: `npm run ${commandNames.join(' | ')}`,
-      },
-    );
-  }
-  const { command } = (await load(`./${name}.ts`)) as { command: Command };
-  return command;
+async function loadCommand(name: string | undefined): Promise<Command> {
+  const load = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load) return (await load()).command;
+  const names = Object.keys(commands);
+  const meant = name && nearest(name, names);
+  throw new StrataError(
+    'USAGE',
+    `${name ? `unknown command ${name}` : 'which command?'}${meant ? `, did you mean ${meant}?` : ''}`,
+    {
+      hint: `npm run ${names.join(' | ')}`,
+    },
+  );
 }
 
 function resolveRoot(home: string, root: string | undefined): string {
@@ -76,8 +81,11 @@ function argumentsOf(command: Command, words: readonly string[]): Arguments {
 const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
   new Promise((resolve) => stream.write('', () => setImmediate(resolve)));
 
-/** Runs one command to its end; the only place that ends the process. */
-export async function main(argv: readonly string[], load: Load): Promise<void> {
+/**
+ * Runs one command to its end; the only place that ends the process.
+ * @param home the folder of strata itself, without symbolic links
+ */
+export async function main(argv: readonly string[], home: string): Promise<void> {
   const cleanups = new Set<() => void>();
   const runCleanups = (): void => {
     for (const cleanup of [...cleanups].reverse()) {
@@ -116,14 +124,13 @@ export async function main(argv: readonly string[], load: Load): Promise<void> {
 
   let status: number;
   try {
-    const command = await loadCommand(argv[0], load);
+    const command = await loadCommand(argv[0]);
     const args = argumentsOf(command, argv.slice(1));
     if (isSet(args, 'help')) {
       terminal.data(helpText(command));
       status = 0;
     } else {
       refuseSwallowedFlags(command, args, process.env);
-      const home = realpathSync(fileURLToPath(new URL('../..', import.meta.url)));
       const session: Session = {
         root: resolveRoot(home, textOf(args, 'root')),
         home,

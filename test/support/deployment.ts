@@ -12,7 +12,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,9 +54,6 @@ export interface RunningCommand {
   said(text: string | RegExp): Promise<void>;
   readonly ended: Promise<Outcome>;
 }
-
-/** On Node that does not run TypeScript by itself (tsx, src/utils/temporary-directory.ts). */
-const tsxCache = `tsx-${process.getuid?.()}`;
 
 /** Longer than any command of a test takes on a busy machine. */
 const commandLimit = 180_000;
@@ -110,8 +106,6 @@ export class Deployment {
     this.context = options.context ?? 'minikube';
     this.kubeconfig = path.join(folder, 'kubeconfig');
     for (const name of [this.root, this.temporary]) mkdirSync(name, { mode: 0o700 });
-    // What tsx has compiled already, or every test would do it again.
-    symlinkSync(path.join(tmpdir(), tsxCache), path.join(this.temporary, tsxCache));
     this.writeKubeconfig(this.context);
     if (source !== 'none') this.copyTree(source, options.nodePort);
     if (options.context !== undefined) this.allow(options.context);
@@ -347,8 +341,7 @@ export class Deployment {
 
   /** No folder of a run, no socket, no file with a secret. */
   assertNothingLeft(): void {
-    const temporary = readdirSync(this.temporary).filter((name) => name !== tsxCache);
-    assert.equal(temporary, [], 'TMPDIR is empty');
+    assert.equal(readdirSync(this.temporary), [], 'TMPDIR is empty');
     for (const file of filesBelow(path.join(this.root, '.strata'))) {
       assert.not.match(file, /\.strata\/run-/);
       this.assertDiscreet(readFileSync(file, 'utf8'));
