@@ -1,22 +1,20 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  accessSync,
-  constants,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf, StrataError } from './errors.ts';
 import { withLock } from './lock.ts';
-import { processWithPid, readRecords, signalRecorded, spawnRecorded, stopProcesses } from './process.ts';
+import {
+  findOnPath,
+  isExecutable,
+  processWithPid,
+  readRecords,
+  signalRecorded,
+  spawnRecorded,
+  stopProcesses,
+} from './process.ts';
 import { formatDuration, type Session } from './session.ts';
 
 export const binaryNames = [
@@ -80,15 +78,6 @@ const buildSteps: readonly BuildStep[] = [
   { binary: 'kwok', module: 'kwok', package: 'sigs.k8s.io/kwok/cmd/kwok', ldflags: strip },
 ];
 
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
-}
-
 /** The path of each binary, or the names of those that are not there. */
 function locate(find: (name: BinaryName) => string | undefined): {
   paths: Record<BinaryName, string>;
@@ -105,15 +94,6 @@ const inFolder =
     const file = path.join(folder, name);
     return isExecutable(file) ? file : undefined;
   };
-
-/** Absolute path of an executable found by PATH, or undefined. */
-export function findOnPath(name: string, environment: Environment): string | undefined {
-  return (environment.PATH ?? '')
-    .split(path.delimiter)
-    .filter((folder) => path.isAbsolute(folder))
-    .map((folder) => path.join(folder, name))
-    .find(isExecutable);
-}
 
 function fromExplicitFolder(environment: Environment): Binaries | undefined {
   const folder = environment.STRATA_SANDBOX_BIN;

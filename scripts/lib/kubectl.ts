@@ -1,15 +1,8 @@
-import {
-  accessSync,
-  constants,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { $ } from 'zx/core';
 import { StrataError } from './errors.ts';
+import { findOnPath } from './process.ts';
 import type { Session } from './session.ts';
 
 export interface Kubectl {
@@ -47,25 +40,12 @@ const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 /** zx means bash unless told, and quotes for it; slim images and BSDs have none. */
 export const posixShell = { shell: '/bin/sh', prefix: '', postfix: '', quote };
 
-function findOnPath(environment: Session['environment'], name: string): string | undefined {
-  for (const folder of (environment.PATH ?? '').split(path.delimiter)) {
-    const candidate = path.join(folder, name);
-    try {
-      accessSync(candidate, constants.X_OK);
-      if (path.isAbsolute(folder) && statSync(candidate).isFile()) return candidate;
-    } catch {
-      // not there
-    }
-  }
-  return undefined;
-}
-
 /**
  * kubectl on PATH, else the one the sandbox brought.
  * @throws StrataError KUBECTL_NOT_FOUND
  */
 export function findKubectl(session: Session, sandbox?: { kubectl: string; kubeconfig: string }): Kubectl {
-  const program = findOnPath(session.environment, 'kubectl') ?? sandbox?.kubectl;
+  const program = findOnPath('kubectl', session.environment) ?? sandbox?.kubectl;
   if (program === undefined) {
     throw new StrataError('KUBECTL_NOT_FOUND', 'kubectl is not on PATH', {
       hint: 'install it (https://kubernetes.io/docs/tasks/tools/), or add --sandbox, which brings its own',

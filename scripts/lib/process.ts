@@ -1,8 +1,29 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { systemCode } from './errors.ts';
 import type { Clock } from './session.ts';
+
+export function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Absolute path of an executable found by PATH, or undefined. */
+export function findOnPath(
+  name: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  return (environment.PATH ?? '')
+    .split(path.delimiter)
+    .filter((folder) => path.isAbsolute(folder))
+    .map((folder) => path.join(folder, name))
+    .find(isExecutable);
+}
 
 /** A pid alone is reused sooner or later; together with its time of birth it names one process. */
 export interface ProcessRecord {
