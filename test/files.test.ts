@@ -14,7 +14,13 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { StrataError } from '../scripts/lib/errors.ts';
-import { replaceFolder, strataFolder, writeRunFolder } from '../scripts/lib/files.ts';
+import {
+  makeFolders,
+  replaceFolder,
+  strataFolder,
+  temporaryFolder,
+  writeRunFolder,
+} from '../scripts/lib/files.ts';
 import { thrown } from './support/assertions.ts';
 import { testSession } from './support/session.ts';
 import { withTree } from './support/tree.ts';
@@ -38,6 +44,48 @@ own('is private, also where it was not before', () =>
     assert.is(mode(strataFolder(root)), '700');
   }),
 );
+
+own('a file of that name is told, and stays as it is', () =>
+  withTree({ '.strata': 'mine' }, (root) => {
+    const file = path.join(root, '.strata');
+    chmodSync(file, 0o644);
+    for (const work of [
+      () => strataFolder(root),
+      () => writeRunFolder(testSession({ root }), () => files),
+      () => replaceFolder(testSession({ root }), 'minikube', () => files),
+    ]) {
+      const error = thrown(work);
+      assert.equal([error.code, error.hint], ['FILE_UNWRITABLE', `mv ${file} ${file}.old`]);
+    }
+    assert.equal([readFileSync(file, 'utf8'), mode(file)], ['mine', '644']);
+  }),
+);
+
+const folders = suite('makeFolders and temporaryFolder');
+
+folders('parents too, and what is there already', () =>
+  withTree({}, (root) => {
+    const folder = path.join(root, 'a/b/c');
+    for (let round = 0; round < 2; round++) makeFolders(folder);
+    assert.is(mode(folder), '700');
+  }),
+);
+
+folders('a file in the way is told by its own code', () =>
+  withTree({ a: '' }, (root) => {
+    for (const [name, code] of [
+      ['a', 'EEXIST'],
+      ['a/b', 'ENOTDIR'],
+    ] as const)
+      assert.throws(() => makeFolders(path.join(root, name)), new RegExp(`^${code}`));
+  }),
+);
+
+folders('a TMPDIR that is not there is told with what to do', () => {
+  const error = thrown(() => temporaryFolder('x-', '/does/not/exist'));
+  assert.equal([error.code, error.hint], ['FILE_UNWRITABLE', 'set TMPDIR to a folder that you can write to']);
+  assert.match(error.message, '/does/not/exist, cannot be written: ENOENT');
+});
 
 const running = suite('writeRunFolder');
 
@@ -86,6 +134,22 @@ running('removes what a killed run left behind, and nothing else', () =>
     writeRunFolder(session, () => files);
     session.end();
     assert.equal(readdirSync(strata).sort(), [...kept].sort());
+  }),
+);
+
+running('a folder is stale when another process has its pid by now', () =>
+  withTree({}, (root) => {
+    const first = testSession({ root });
+    const folder = path.basename(writeRunFolder(first, () => files));
+    const [, birth] = /^run-\d+-([0-9a-f]{12})-/.exec(folder)!;
+    const strata = path.join(root, '.strata');
+    for (const pid of [process.pid, process.ppid])
+      mkdirSync(path.join(strata, `run-${pid}-0123456789ab-abc`));
+    const second = testSession({ root });
+    const other = path.basename(writeRunFolder(second, () => files));
+    assert.equal(readdirSync(strata).sort(), [folder, other].sort());
+    assert.ok(other.startsWith(`run-${process.pid}-${birth}-`));
+    for (const session of [first, second]) session.end();
   }),
 );
 
@@ -215,5 +279,6 @@ replacing('removes what a killed run left behind', () =>
 );
 
 own.run();
+folders.run();
 running.run();
 replacing.run();

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf, StrataError } from './errors.ts';
+import { makeFolders } from './files.ts';
 import { withLock } from './lock.ts';
 import {
   findOnPath,
@@ -156,7 +157,7 @@ export function cacheFolder(environment: Environment, platform: NodeJS.Platform 
 /** Programs are run from here, so nobody else may be able to write to it: /tmp/strata-0 is anyone's to create. */
 function createPrivateFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder);
   } catch (error) {
     throw new StrataError('FILE_UNWRITABLE', `${folder} cannot be created: ${messageOf(error)}`, {
       hint: 'set XDG_CACHE_HOME to a folder that you can write to',

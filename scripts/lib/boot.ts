@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { type Binaries, resolveBinaries } from './binaries.ts';
 import {
@@ -10,7 +10,7 @@ import {
   viewerKubeconfig,
 } from './controlplane.ts';
 import { messageOf, StrataError, systemCode } from './errors.ts';
-import { writePrivate } from './files.ts';
+import { makeFolders, writePrivate } from './files.ts';
 import { withLock } from './lock.ts';
 import { readRecords, signalRecorded, stopProcesses } from './process.ts';
 import {
@@ -95,7 +95,7 @@ export function killSandbox(folder: string): void {
 /** Everything below .strata is private, and so is .strata itself. */
 function createPrivateFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder);
     chmodSync(folder, 0o700);
   } catch (error) {
     throw explain(error, folder);

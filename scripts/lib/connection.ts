@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { $ } from 'zx/core';
 import { StrataError, systemCode } from './errors.ts';
+import { temporaryFolder } from './files.ts';
 import type { Context } from './kubeconfig.ts';
 import { childEnvironment, type Kubectl, posixShell, runKubectl } from './kubectl.ts';
 import { isRecord, textAt } from './manifest.ts';
@@ -61,7 +62,7 @@ async function startProxy(
 ): Promise<{ socket: string; stop: () => void; failure: () => string }> {
   // A socket's path is limited to about 100 bytes: a deep TMPDIR does not fit.
   const base = Buffer.byteLength(tmpdir()) > 60 ? '/tmp' : tmpdir();
-  const folder = mkdtempSync(path.join(base, 'strata-'));
+  const folder = temporaryFolder('strata-', base);
   const socket = path.join(folder, 's');
   const args = ['proxy', '--context', context.name, `--unix-socket=${socket}`, '--append-server-path'];
   session.terminal.detail(`$ kubectl ${args.join(' ')}`);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   mkdirSync,
@@ -6,11 +7,13 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { StrataError, systemCode } from './errors.ts';
+import { processWithPid } from './process.ts';
 import type { Session } from './session.ts';
 
 /** Paths relative to a folder, with their content. */
@@ -26,7 +29,26 @@ function unwritable(folder: string, error: unknown): StrataError {
   });
 }
 
-/** The private folder of the tree, mode 0700. */
+/** With its parents. Not by Node's `recursive`, which turns the EROFS of a read-only file system into ENOENT. */
+export function makeFolders(folder: string): void {
+  const make = (): void => {
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+    } catch (error) {
+      const isThere = systemCode(error) === 'EEXIST' && statSync(folder).isDirectory();
+      if (!isThere) throw error;
+    }
+  };
+  try {
+    make();
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    makeFolders(path.dirname(folder));
+    make();
+  }
+}
+
+/** The private folder of the tree, mode 0700. @throws StrataError FILE_UNWRITABLE when a file has its name */
 export function strataFolder(root: string): string {
   const folder = path.join(root, '.strata');
   try {
@@ -34,9 +56,31 @@ export function strataFolder(root: string): string {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') throw error;
+    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new StrataError('FILE_UNWRITABLE', `not a folder, so ${folder} cannot be written: EEXIST`, {
+        hint: `mv ${folder} ${folder}.old`,
+      });
+    }
   }
   chmodSync(folder, 0o700);
   return folder;
+}
+
+/**
+ * A fresh private folder outside of the tree.
+ * @throws StrataError FILE_UNWRITABLE
+ */
+export function temporaryFolder(prefix: string, parent = tmpdir()): string {
+  try {
+    // Its real path, for Kustomize follows links before it follows the `..` to the overlay.
+    return realpathSync(mkdtempSync(path.join(parent, prefix)));
+  } catch (error) {
+    throw new StrataError(
+      'FILE_UNWRITABLE',
+      `the folder for temporary files, ${parent}, cannot be written: ${systemCode(error)}`,
+      { hint: 'set TMPDIR to a folder that you can write to', cause: error },
+    );
+  }
 }
 
 function writeFiles(folder: string, files: FileSet): void {
@@ -56,26 +100,41 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** Names one process as long as the machine runs; a pid alone is given to another one sooner or later. */
+function birthOf(pid: number): string | undefined {
+  const born = processWithPid(pid)?.born;
+  return born && createHash('sha256').update(born).digest('hex').slice(0, 12);
+}
+
+/** `run-<pid>-<birth>-`; without the birth where the system does not tell it. */
+function runPrefix(): string {
+  const birth = birthOf(process.pid);
+  return `run-${process.pid}-${birth ? `${birth}-` : ''}`;
+}
+
+function isStale(name: string): boolean {
+  const [, pid, birth] = /^run-(\d+)(?:-([0-9a-f]{12})(?=-)|-|$)/.exec(name) ?? [];
+  if (pid === undefined) return false;
+  if (!isAlive(Number(pid))) return true;
+  const current = birth && birthOf(Number(pid));
+  return current !== undefined && current !== birth;
+}
+
 /** Folders that a SIGKILL left behind. */
 function removeStale(strata: string): void {
-  for (const name of readdirSync(strata)) {
-    const pid = /^run-(\d+)(?:-|$)/.exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid)))
-      rmSync(path.join(strata, name), { recursive: true, force: true });
-  }
+  for (const name of readdirSync(strata))
+    if (isStale(name)) rmSync(path.join(strata, name), { recursive: true, force: true });
 }
 
 function createRunFolder(root: string): string {
   try {
     const strata = strataFolder(root);
     removeStale(strata);
-    return mkdtempSync(path.join(strata, `run-${process.pid}-`));
+    return mkdtempSync(path.join(strata, runPrefix()));
   } catch (error) {
     const code = systemCode(error);
     // A checkout that cannot be written still can be deployed.
-    // Its real path, for Kustomize follows links before it follows the `..` to the overlay.
-    if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
-      return realpathSync(mkdtempSync(path.join(tmpdir(), 'strata-run-')));
+    if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM') return temporaryFolder('strata-run-');
     throw error;
   }
 }
@@ -105,7 +164,7 @@ export function replaceFolder(session: Session, name: string, filesFor: (folder:
   try {
     const strata = strataFolder(session.root);
     removeStale(strata);
-    const fresh = mkdtempSync(path.join(strata, `run-${process.pid}-`));
+    const fresh = mkdtempSync(path.join(strata, runPrefix()));
     const old = `${fresh}-old`;
     session.atExit(() => {
       rmSync(fresh, { recursive: true, force: true });
