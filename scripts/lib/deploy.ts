@@ -2,13 +2,12 @@ import { accessLines } from './access.ts';
 import { applyTargets, createNamespace, writeParent } from './apply.ts';
 import { confirm, type Planned } from './cluster.ts';
 import { type Arguments, isSet } from './command.ts';
-import type { Connection } from './connection.ts';
 import { guardsOfPlan, requireAllowed } from './deletions.ts';
 import { expectedOf, movementOf } from './digest.ts';
 import { discover } from './discovery.ts';
-import { moved, readTargets, staleError, type Target } from './guard.ts';
-import { staysBecause } from './inventory.ts';
-import { namespaces, readState, readUsers, usersFor } from './live.ts';
+import { moved, readNow, readTargets, staleError, type Target } from './guard.ts';
+import { isOwned, staysBecause } from './inventory.ts';
+import { readState, readUsers, usersFor } from './live.ts';
 import { generatedNameOf, groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './manifest.ts';
 import { type Plan, surplusOf } from './plan.ts';
 import type { Destination } from './prepare.ts';
@@ -108,8 +107,7 @@ async function applyPlan(session: Session, args: Arguments, planned: Planned<Des
       forceConflicts: isSet(args, 'force-conflicts'),
     });
   } catch (error) {
-    if (created?.metadata.uid !== undefined && !session.signal.aborted)
-      await removeNamespace(session, connection, prepared, created.metadata.uid);
+    if (created && !session.signal.aborted) await takeBack(session, planned, targets, created);
     throw error;
   }
   // A kind that came with the overlay was not known before.
@@ -136,26 +134,38 @@ function expectNamespace(targets: readonly Target[], created: KubeObject | undef
   }
 }
 
-/** A first apply that failed leaves nothing behind. */
-async function removeNamespace(
+/** A first apply that failed leaves nothing behind, be it in the namespace or in none. */
+async function takeBack(
   session: Session,
-  connection: Connection,
-  prepared: Destination,
-  uid: string,
+  { connection, prepared }: Planned<Destination>,
+  targets: readonly Target[],
+  namespace: KubeObject,
 ): Promise<void> {
-  const reference = { group: '', kind: 'Namespace', namespace: '', name: prepared.namespace };
-  // Waited for: the same command again would only be told that it is still being deleted.
-  const isGone = await deleteAll(
-    session,
-    connection,
-    [{ reference, resource: namespaces, uid }],
-    30_000,
-  ).then(
-    () => true,
-    () => false,
-  );
-  if (isGone)
-    session.terminal.say(`  namespace ${prepared.namespace}, created in this run, was removed again`);
+  const remove = async (): Promise<KubeObject[]> => {
+    const discovery = await discover(connection);
+    const made = targets.filter(({ expected }) => expected === undefined);
+    const found = await Promise.all(
+      made.map(({ manifest }) => readNow(connection, discovery, manifest.object)),
+    );
+    const outside = found.filter(
+      (object) => object && !object.metadata.namespace && isOwned(prepared.inventory, object),
+    ) as KubeObject[];
+    const all = [namespace, ...outside];
+    // Waited for: the same command again would only be told that it is still being deleted.
+    await deleteAll(
+      session,
+      connection,
+      all.flatMap((object) => doomed(discovery, object)),
+      30_000,
+    );
+    return all;
+  };
+  // Told or not, what counts is why the apply failed.
+  for (const object of await remove().catch(() => [])) {
+    const title =
+      object === namespace ? `namespace ${namespace.metadata.name}` : titleOf(referenceOf(object));
+    session.terminal.say(`  ${title}, created in this run, was removed again`);
+  }
 }
 
 /** @throws StrataError PLAN_STALE when something that would be pruned is not what was compared */

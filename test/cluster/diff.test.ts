@@ -297,7 +297,7 @@ diff('names who holds a node port', () =>
   }),
 );
 
-diff('says that custom resources of a new kind are not validated; up waits for their definition', () =>
+diff('custom resources of a new kind: not validated, waited for, and taken back by an up that fails', () =>
   withDeployment({}, async (deployment) => {
     const group = `${deployment.namespace}.example.com`;
     const definition = `widgets.${group}`;
@@ -337,6 +337,13 @@ diff('says that custom resources of a new kind are not validated; up waits for t
       const widget = plan.objects.find(({ kind }) => kind === 'Widget');
       assert.is(widget?.action, 'create');
       assert.match(widget?.notValidated ?? '', /its kind comes with this overlay/);
+      deployment.edit(deployment.own('widget.yaml'), (text) => text.replace('size: 3', 'size: big'));
+      const failed = await deployment.expect(3, 'up');
+      assert.match(failed.stderr, `CustomResourceDefinition/${definition}, created in this run, was removed`);
+      assert.match((await deployment.tryKubectl(['get', 'crd', definition])).stderr, /NotFound/);
+      assert.is(await deployment.get('namespace', deployment.namespace), undefined);
+
+      deployment.edit(deployment.own('widget.yaml'), (text) => text.replace('size: big', 'size: 3'));
       const outcome = await deployment.expect(0, 'up');
       assert.match(outcome.stderr, /not validated: its kind comes with this overlay/);
       assert.is(numberAt(await deployment.get(definition, 'first'), 'spec', 'size'), 3);
