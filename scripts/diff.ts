@@ -30,7 +30,7 @@ export const command: Command = {
     const output = outputOf(args);
     const { prepared, place, connection, plan } = await planOverlay(session, args);
     connection.close();
-    if (output === 'json') session.terminal.data(JSON.stringify(planToJson(plan, place), null, 2));
+    if (output === 'json') session.terminal.json(planToJson(plan, place));
     else {
       session.terminal.say(placeLine(place));
       session.terminal.data(formatPlan(plan, session.terminal.outStyle).join('\n'));

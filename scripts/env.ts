@@ -34,21 +34,26 @@ function destinationText({ field }: EnvValue): string {
 
 const printed = (value: string): string => (/\p{Cc}/u.test(value) ? JSON.stringify(value) : value);
 
-function stateText(entry: EnvValue, style: Style): string {
+/** Of a contract that puts one key into a Secret and a ConfigMap, which is an error, the value is shown nowhere. */
+const secretKeysOf = (values: readonly EnvValue[]): ReadonlySet<string> =>
+  new Set(values.filter(({ field }) => field.secret).map(({ field }) => field.envKey));
+
+function stateText(entry: EnvValue, secretKeys: ReadonlySet<string>, style: Style): string {
   const { field, value = '' } = entry;
   const state = stateOf(entry);
   if (state === 'missing') return style.red('missing');
   if (state === 'unset') return style.dim('not set');
   if (state === 'empty') return style.dim('empty');
-  return field.secret ? `set (${[...value].length} characters)` : clip(printed(value), 24);
+  return secretKeys.has(field.envKey) ? `set (${[...value].length} characters)` : clip(printed(value), 24);
 }
 
 /** A key that feeds several objects alike is one row. */
 function tableOf(values: readonly EnvValue[], style: Style): string[] {
   const rows = new Map<string, { key: string; source: string; destinations: string[]; state: string }>();
+  const secretKeys = secretKeysOf(values);
   for (const entry of values) {
     const source = sourceText(entry);
-    const state = stateText(entry, style);
+    const state = stateText(entry, secretKeys, style);
     const identity = JSON.stringify([entry.field.envKey, source, state]);
     const row = rows.get(identity) ?? { key: entry.field.envKey, source, destinations: [], state };
     row.destinations.push(destinationText(entry));
@@ -71,20 +76,25 @@ function fitted(lines: readonly string[], { outIsTerminal, columns }: Terminal):
   return lines.map((line) => (outIsTerminal ? clip(line, columns) : line)).join('\n');
 }
 
-function jsonOf(overlay: string, report: EnvReport): string {
+function jsonOf(overlay: string, report: EnvReport): unknown {
+  const secretKeys = secretKeysOf(report.values);
   const values = report.values.map((entry) => {
     const { field, value, source } = entry;
     return {
       key: field.envKey,
       object: field.object,
       dataKey: field.dataKey,
-      secret: field.secret,
+      secret: secretKeys.has(field.envKey),
       state: stateOf(entry),
       source: source ?? null,
-      ...(value === undefined ? {} : field.secret ? { length: [...value].length } : { value }),
+      ...(value === undefined
+        ? {}
+        : secretKeys.has(field.envKey)
+          ? { length: [...value].length }
+          : { value }),
     };
   });
-  return JSON.stringify({ schema: 'strata.dev/env/v1', overlay, values, problems: report.problems }, null, 2);
+  return { schema: 'strata.dev/env/v1', overlay, values, problems: report.problems };
 }
 
 const isWarning = ({ severity }: Problem): boolean => severity === 'warning';
@@ -98,9 +108,8 @@ async function show(session: Session, args: Arguments, overlay: string): Promise
     fromProcess: isSet(args, 'from-process'),
     sandboxEnvFile: sandbox?.envFile,
   });
-  terminal.data(
-    output === 'json' ? jsonOf(overlay, report) : fitted(tableOf(report.values, terminal.outStyle), terminal),
-  );
+  if (output === 'json') terminal.json(jsonOf(overlay, report));
+  else terminal.data(fitted(tableOf(report.values, terminal.outStyle), terminal));
   throwOnEnvErrors(overlay, report);
   for (const problem of report.problems) terminal.say(formatProblem(problem));
   return 0;

@@ -33,7 +33,7 @@ export const command: Command = {
     const members = state && inventory ? state.members.filter((member) => isOwned(inventory, member)) : [];
     const appliedAt = state?.parent?.state.appliedAt;
     const rows = members.map((object) => ({ object, readiness: readinessOf(object) }));
-    if (output === 'json') session.terminal.data(JSON.stringify(toJson(rows, place, appliedAt), null, 2));
+    if (output === 'json') session.terminal.json(toJson(rows, place, appliedAt));
     else printStatus(session, rows, place, appliedAt);
     return rows.every(({ readiness }) => readiness.status === 'Current') ? 0 : 4;
   },

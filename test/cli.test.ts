@@ -26,14 +26,13 @@ import { command as generate } from '../scripts/generate.ts';
 import { main } from '../scripts/lib/cli.ts';
 import { helpText } from '../scripts/lib/command.ts';
 import { runKubectl } from '../scripts/lib/kubectl.ts';
-import { processWithPid } from '../scripts/lib/process.ts';
-import { systemClock } from '../scripts/lib/session.ts';
 import { command as render } from '../scripts/render.ts';
 import { command as sandbox } from '../scripts/sandbox.ts';
 import { command as status } from '../scripts/status.ts';
 import { command as try_ } from '../scripts/try.ts';
 import { command as up } from '../scripts/up.ts';
 import { concurrentSuite } from './support/deployment.ts';
+import { isAlive, until } from './support/process.ts';
 import { projectFolder, testSession } from './support/session.ts';
 
 const canaries = {
@@ -284,16 +283,6 @@ async function withDesk(work: (desk: Desk) => Promise<void>): Promise<void> {
     await work(new Desk(folder));
   } finally {
     rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-const isAlive = (pid: number): boolean => processWithPid(pid) !== undefined;
-
-async function until(isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!isTrue()) {
-    assert.ok(performance.now() < deadline, `never true: ${isTrue}`);
-    await systemClock.sleep(10);
   }
 }
 

@@ -8,11 +8,11 @@ import * as assert from 'uvu/assert';
 import { type Connection, connect, refusal, type WatchEvent } from '../scripts/lib/connection.ts';
 import { StrataError } from '../scripts/lib/errors.ts';
 import type { Context } from '../scripts/lib/kubeconfig.ts';
-import { processWithPid } from '../scripts/lib/process.ts';
 import { createScrubber } from '../scripts/lib/scrub.ts';
 import type { Clock } from '../scripts/lib/session.ts';
 import { failure, rejection } from './support/assertions.ts';
 import { type FakeKubectl, withKubectl } from './support/fake-kubectl.ts';
+import { isAlive, until } from './support/process.ts';
 import { projectFolder, type TestSession, testSession } from './support/session.ts';
 
 const context: Context = {
@@ -157,16 +157,6 @@ const serving =
     seen.url === '/version' ? json(response, 200, version) : handle(seen, response, count);
 
 const nothing = serving((_, response) => json(response, 200, {}));
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, what);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-const isAlive = (pid: number): boolean => processWithPid(pid) !== undefined;
 
 const opening = suite('connect');
 

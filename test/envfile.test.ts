@@ -180,6 +180,30 @@ for (const [name, text, expected] of [
   });
 }
 
+const remaining = suite('what may be a piece of a secret');
+
+for (const [name, text, expected] of [
+  ['nothing, in a file without mistakes', 'A=fine-value-here\nOTHER=unrelated-text', []],
+  [
+    'an open quote, and the lines behind',
+    'A="first-piece\nsecond-piece\nB=x',
+    ['first-piece', 'second-piece'],
+  ],
+  ['what a # cuts', 'A=before#behind-it', ['before#behind-it']],
+  ['the second line of base64', 'A=MIIEvQ\nZm9vYmFyYmF6', ['Zm9vYmFyYmF6']],
+  [
+    'a stray assignment behind a mistake',
+    'B=x\nwords of it\nstray=more-of-it',
+    ['words of it', 'more-of-it'],
+  ],
+] as const) {
+  remaining(name, () => {
+    const { remains } = parseEnvFile(text, 'f', keys);
+    for (const piece of expected) assert.ok(remains.includes(piece), `${piece} in ${remains}`);
+    if (expected.length === 0) assert.equal(remains, []);
+  });
+}
+
 const secrecy = suite('messages');
 
 secrecy('never have a piece of a value, however broken the file', () => {
@@ -222,4 +246,5 @@ agreement.run();
 speed.run();
 findings.run();
 printable.run();
+remaining.run();
 secrecy.run();

@@ -11,9 +11,9 @@ import {
   type RunOptions,
   runKubectl,
 } from '../scripts/lib/kubectl.ts';
-import { processWithPid } from '../scripts/lib/process.ts';
 import { rejection, thrown } from './support/assertions.ts';
 import { withKubectl } from './support/fake-kubectl.ts';
+import { isAlive, until } from './support/process.ts';
 import { testSession } from './support/session.ts';
 import { withTree } from './support/tree.ts';
 
@@ -134,13 +134,31 @@ running('an external diff of the user changes nothing', () => {
   assert.equal(childEnvironment(session, '/k'), { KUBECTL_X: 'y', KUBECONFIG: '/k' });
 });
 
+running('its environment has none of our secrets, and what it says shows none', () =>
+  withKubectl('env; echo "error: it dislikes $(printf %s corre; printf ct-horse)" >&2', async (kubectl) => {
+    const environment = {
+      PATH: process.env.PATH,
+      JWT_SECRET: 'correct-horse',
+      COPY: 'correct-horse',
+      KEPT: 'x',
+    };
+    const session = testSession({ environment });
+    session.scrubber.add('JWT_SECRET', 'correct-horse');
+    const { stdout, stderr } = await runKubectl(session, kubectl, [], options);
+    assert.match(stdout, /^KEPT=x$/m);
+    assert.not.match(stdout, /JWT_SECRET|COPY|correct-horse/);
+    assert.is(stderr.trim(), 'error: it dislikes [JWT_SECRET]');
+  }),
+);
+
 running('one that hangs is ended after its time-out, with all that it started', () =>
   withKubectl('sleep 600 & echo $! >"$(dirname "$0")/pid"; wait', async (kubectl) => {
     const started = performance.now();
     const result = await runKubectl(testSession(), kubectl, [], { ...options, timeout: 200 });
     assert.equal([result.timedOut, result.signal], [true, 'SIGTERM']);
     assert.ok(performance.now() - started < 2000);
-    assert.is(processWithPid(Number(readFileSync(path.join(kubectl.folder, 'pid'), 'utf8'))), undefined);
+    const pid = Number(readFileSync(path.join(kubectl.folder, 'pid'), 'utf8'));
+    await until(() => !isAlive(pid), 'what it started is still there');
   }),
 );
 

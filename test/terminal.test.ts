@@ -140,6 +140,12 @@ writing('everything is scrubbed but exact', () => {
   assert.not.ok(err().includes('correct-horse'));
 });
 
+writing('JSON stays JSON, however the secret is written in it', () => {
+  const { terminal, out } = fake({}, 'a"b\\c-horse');
+  terminal.json({ said: 'it is a"b\\c-horse', 'a"b\\c-horse': 1 });
+  assert.equal(JSON.parse(out()), { said: 'it is [KEY]', '[KEY]': 1 });
+});
+
 writing('details are told with --verbose only', () => {
   const quiet = fake();
   quiet.terminal.detail('GET /version 200');

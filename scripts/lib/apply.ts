@@ -135,7 +135,7 @@ async function applyBatch(
     const lost = result.stderr.match(lostRace)?.length ?? 0;
     const isContested = lost > 0 || / conflicts?: conflict/.test(result.stderr);
     const fresh = isContested && !result.timedOut ? await readLeft(connection, left, options.overlay) : [];
-    if (lost === 0 || lost < left.length || count === attempts) throw applyFailure(session, result);
+    if (lost === 0 || lost < left.length || count === attempts) throw applyFailure(result);
     left = fresh;
   }
 }
@@ -164,8 +164,8 @@ async function readLeft(
   return read.map(({ target, now }) => ({ ...target, resourceVersion: now?.metadata.resourceVersion }));
 }
 
-function applyFailure(session: Session, result: KubectlResult): StrataError {
-  const said = session.scrubber.scrub(result.stderr).trim();
+function applyFailure(result: KubectlResult): StrataError {
+  const said = result.stderr.trim();
   return new StrataError(
     'APPLY_FAILED',
     result.timedOut

@@ -134,7 +134,6 @@ async function connectWhile(
  * @throws StrataError CONFLICT, NOT_OWNED, CLUSTER_REFUSED with every objection
  */
 async function compare(
-  session: Session,
   { connection, ground, rendered }: Opened,
   prepared: Destination,
   force: boolean,
@@ -166,7 +165,7 @@ async function compare(
   ]);
   const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users };
   const objections = objectionsTo(input);
-  if (objections.length > 0) throw await explainObjections(session, connection, objections, prepared);
+  if (objections.length > 0) throw await explainObjections(connection, objections, prepared);
   return { connection, state, plan: makePlan(input) };
 }
 
@@ -178,7 +177,6 @@ function refuseTerminating(connection: Connection, state: ClusterState, namespac
 }
 
 async function explainObjections(
-  session: Session,
   connection: Connection,
   objections: readonly Objection[],
   prepared: Destination,
@@ -195,7 +193,6 @@ async function explainObjections(
           : undefined;
       return {
         ...objection,
-        message: session.scrubber.scrub(objection.message),
         ...(hint ? { hint } : {}),
       };
     }),
@@ -263,7 +260,7 @@ async function planManifests<From extends Destination>(
   const { context } = opened.connection;
   const renderedAt = clock.now();
   terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
-  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'));
+  const compared = await compare(opened, prepared, isSet(args, 'force-conflicts'));
   const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
   return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, durations };
 }

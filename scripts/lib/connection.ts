@@ -9,7 +9,8 @@ import { temporaryFolder } from './files.ts';
 import type { Context } from './kubeconfig.ts';
 import { childEnvironment, type Kubectl, posixShell, runKubectl } from './kubectl.ts';
 import { isRecord, textAt } from './manifest.ts';
-import type { Scrubber } from './scrub.ts';
+import { type Scrubber, scrubJson } from './scrub.ts';
+import { learnSecrets } from './secrets.ts';
 import type { Session } from './session.ts';
 
 export interface Request {
@@ -77,11 +78,16 @@ async function startProxy(
   child.stdin.on('error', () => {});
   let errors = '';
   let ended = false;
-  child.stderr.on('data', (chunk: Buffer) => {
-    errors += chunk.toString('utf8');
-    // Whole lines: the rest of a secret that was cut in two would not be known for one.
-    if (errors.length > 4000) errors = errors.slice(errors.indexOf('\n', errors.length - 4000) + 1);
-  });
+  // Scrubbed before it is cut: the rest of a secret would not be known for one.
+  const stream = session.scrubber.stream();
+  const keep = (text: string): void => {
+    errors = (errors + text).slice(-4000);
+  };
+  child.stderr.on('data', (chunk: Buffer) => keep(stream.write(chunk)));
+  const said = (): string => {
+    keep(stream.end());
+    return errors.trim();
+  };
   const stop = (): void => {
     forget();
     ended = true;
@@ -111,18 +117,14 @@ async function startProxy(
   session.signal.throwIfAborted();
   if (outcome !== 'serving') {
     stop();
-    throw new StrataError(
-      'KUBECTL_FAILED',
-      `kubectl proxy did not start: ${session.scrubber.scrub(errors).trim() || outcome}`,
-      {
-        hint: `kubectl --context ${context.name} cluster-info`,
-      },
-    );
+    throw new StrataError('KUBECTL_FAILED', `kubectl proxy did not start: ${said() || outcome}`, {
+      hint: `kubectl --context ${context.name} cluster-info`,
+    });
   }
   return {
     socket,
     stop,
-    failure: () => (ended ? `kubectl proxy ended: ${session.scrubber.scrub(errors).trim()}` : ''),
+    failure: () => (ended ? `kubectl proxy ended: ${said()}` : ''),
   };
 }
 
@@ -205,6 +207,14 @@ function parseAnswer(raw: RawAnswer): Answer | undefined {
 /** A `Status` object is the server speaking; plain text with 500 or 502 is the proxy saying that the connection failed. */
 const isFromServer = (answer: Answer | undefined): answer is Answer =>
   answer !== undefined && isRecord(answer.body);
+
+/** Refusals quote what was sent: they are scrubbed before anything is made of them. Secrets that are read are learned. */
+function screened(answer: Answer | undefined, scrubber: Scrubber): Answer | undefined {
+  if (answer === undefined) return undefined;
+  if (answer.status >= 300) return { ...answer, body: scrubJson(scrubber, answer.body) };
+  learnSecrets(scrubber, answer.body);
+  return answer;
+}
 
 const isBusy = (status: number): boolean => [429, 502, 503, 504].includes(status);
 
@@ -301,7 +311,7 @@ export async function connect(
         `${wanted.method} ${wanted.path} ${raw instanceof Error ? raw.message : raw.status}`,
       );
       if (!(raw instanceof Error)) {
-        const answer = parseAnswer(raw);
+        const answer = screened(parseAnswer(raw), session.scrubber);
         if (isFromServer(answer) && !isBusy(raw.status)) return answer;
         why = isFromServer(answer)
           ? (textAt(answer.body, 'message') ?? `status ${raw.status}`)
@@ -316,7 +326,7 @@ export async function connect(
         session.signal,
       );
     }
-    throw unreachable(context, session.scrubber.scrub(why));
+    throw unreachable(context, why);
   }
 
   const connection: Connection = {
@@ -352,7 +362,7 @@ async function logIn(session: Session, kubectl: Kubectl, context: Context): Prom
   if (result.status !== 0) {
     throw new StrataError(
       'CLUSTER_REFUSED',
-      `logging in to context ${context.name} failed: ${session.scrubber.scrub(result.stderr).trim()}`,
+      `logging in to context ${context.name} failed: ${result.stderr.trim()}`,
       {
         hint: `kubectl --context ${context.name} get --raw /version`,
       },

@@ -15,6 +15,8 @@ export interface EnvFile {
   file: string;
   values: Map<string, EnvEntry>;
   problems: Problem[];
+  /** Texts that may be pieces of a secret, because of a mistake around them. */
+  remains: string[];
 }
 
 type Quote = '"' | "'" | '`';
@@ -522,7 +524,7 @@ export function parseEnvFile(
   if (separators * text.length > mostSeparatorWork) {
     const message = `there are ${separators} line or paragraph separators (U+2028, U+2029) in it, too many to read`;
     const problem: Problem = { severity: 'error', file, line: 1, message, hint: 'use plain line feeds' };
-    return { file, values: new Map(), problems: [...onText, problem] };
+    return { file, values: new Map(), problems: [...onText, problem], remains: [] };
   }
   const { assignments, dropped } = scan(text);
   const onLines = [
@@ -533,7 +535,42 @@ export function parseEnvFile(
     file,
     values: entriesOf(text, file, assignments, dropped),
     problems: withoutRepetition([...onText, ...onLines]),
+    remains: remainsOf(text, assignments, dropped, keys),
   };
+}
+
+/** Shorter ones are words of a comment, more likely than not. */
+const shortestRemains = 8;
+
+/**
+ * A value with a quote that is never closed, one that a # cuts, and the lines behind a mistake that are no assignment
+ * of a known key: of a value that was meant to have several lines each of them is a piece.
+ */
+function remainsOf(
+  text: string,
+  assignments: readonly Assignment[],
+  dropped: readonly DroppedLine[],
+  keys: KnownKeys,
+): string[] {
+  const lines = text.split('\n');
+  const lineOf = ({ line }: { line: number }): string => lines[line - 1] ?? '';
+  const isFaulty = (assignment: Assignment): boolean =>
+    assignment.end === 'cut' || quoteFault(assignment) !== undefined;
+  const firstFault = Math.min(
+    ...[assignments.find(isFaulty), dropped[0]].map((place) => place?.line ?? Number.POSITIVE_INFINITY),
+  );
+  const pieces = assignments.flatMap((assignment) => {
+    const { key, value } = assignment;
+    const isStray = assignment.line > firstFault && !keys?.has(key);
+    if (!isStray && !(isFaulty(assignment) && (keys === undefined || keys.has(key)))) return [];
+    const line = lineOf(assignment);
+    const behind = line.slice(line.search(/[=:]/) + 1).trim();
+    return [...(isStray ? [line.trim(), key] : []), behind, behind.replace(/^["'`]|["'`]$/g, ''), value];
+  });
+  const strays = dropped.filter(({ bareKey }) => bareKey === undefined || !keys?.has(bareKey));
+  return [...strays.map((place) => lineOf(place).trim()), ...pieces].filter(
+    (piece) => piece.length >= shortestRemains,
+  );
 }
 
 function entriesOf(

@@ -16,7 +16,9 @@ export interface KubectlResult {
   /** null when a signal ended it. */
   status: number | null;
   signal: NodeJS.Signals | null;
+  /** Byte for byte: it may be manifests, which hold secrets. */
   stdout: string;
+  /** Scrubbed: whatever is cut out of it later shows no part of a secret. */
   stderr: string;
   timedOut: boolean;
 }
@@ -27,7 +29,10 @@ export interface RunOptions {
   needsCluster: boolean;
   /** Milliseconds. */
   timeout: number;
-  /** stdin and stderr are the terminal's: a login plugin may have to ask something. */
+  /**
+   * stdin and stderr are the terminal's: a login plugin may have to ask something. What it prints there is not
+   * scrubbed; neither its arguments nor its environment nor its stdin hold a secret of ours.
+   */
   inheritTerminal?: true;
   /** A kubectl that is writing is left to finish when the command is interrupted. */
   finishWhenInterrupted?: boolean;
@@ -54,9 +59,12 @@ export function findKubectl(session: Session, sandbox?: { kubectl: string; kubec
   return { program, kubeconfig: sandbox?.kubeconfig };
 }
 
-/** The environment of a kubectl; KUBECTL_EXTERNAL_DIFF and the like may not change what we read. */
+/**
+ * The environment of a kubectl. KUBECTL_EXTERNAL_DIFF and the like may not change what we read, and whoever can read
+ * an environment in /proc, or a plugin that logs its own, finds no secret of ours in it.
+ */
 export function childEnvironment(session: Session, kubeconfig: string | undefined): NodeJS.ProcessEnv {
-  const { KUBECTL_EXTERNAL_DIFF: _, ...environment } = session.environment;
+  const { KUBECTL_EXTERNAL_DIFF: _, ...environment } = session.scrubber.withoutSecrets(session.environment);
   return kubeconfig === undefined ? environment : { ...environment, KUBECONFIG: kubeconfig };
 }
 
@@ -68,7 +76,7 @@ function commandLine(program: string, args: readonly string[]): string {
 }
 
 /**
- * Runs kubectl to its end. Its output may hold secrets: scrub before showing any of it.
+ * Runs kubectl to its end.
  * The caller judges status and output; only an interruption throws.
  */
 export async function runKubectl(
@@ -117,7 +125,7 @@ export async function runKubectl(
   try {
     const output = await child;
     const { exitCode: status, signal, stdout, stderr } = output;
-    return { status, signal, stdout, stderr, timedOut };
+    return { status, signal, stdout, stderr: session.scrubber.scrub(stderr), timedOut };
   } finally {
     clearTimeout(timer);
     session.signal.removeEventListener('abort', onAbort);

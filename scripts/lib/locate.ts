@@ -10,6 +10,7 @@ import { listAt, textAt } from './manifest.ts';
 import { diskTreeFiles, readNamespace, resolveOverlay } from './overlay.ts';
 import { sandboxOf } from './prepare.ts';
 import type { Session } from './session.ts';
+import { learnVariables } from './values.ts';
 
 /** What can be known of an overlay even when it no longer renders. */
 export interface Located extends TargetInput {
@@ -27,6 +28,7 @@ export async function locate(session: Session, args: Arguments): Promise<Located
     const text = await files.read(ownFile);
     return buildContract(text === undefined ? [] : [{ file: ownFile, text }]);
   });
+  learnVariables(session, contract);
   const namespace = await readNamespace(session.root, overlay).then(
     (place) => place.namespace,
     () => undefined,

@@ -148,6 +148,14 @@ const isFurniture = ({ group, kind, name }: Reference): boolean =>
   // Written and removed by a controller along with its Service, without an owner.
   (group === '' && kind === 'Endpoints');
 
+/** Servers of extensions may not know it, and answer with whole objects. */
+const metadataAlone = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
+
+const typeOf = ({ group, version, kind }: Resource): { apiVersion: string; kind: string } => ({
+  apiVersion: group ? `${group}/${version}` : version,
+  kind,
+});
+
 /** Everything in the namespace that neither strata nor a controller put there. */
 export async function foreignIn(
   connection: Connection,
@@ -159,13 +167,14 @@ export async function foreignIn(
   const lists = await Promise.all(
     resources.map(async (resource) => {
       const path = collectionPath(resource, namespace);
-      const answer = await connection.request({ method: 'GET', path });
+      // Names and owners are all that counts here: the Secrets of others are better not read at all.
+      const answer = await connection.request({ method: 'GET', path, accept: metadataAlone });
       if (answer.status === 404 || answer.status === 405) return [];
       if (answer.status >= 300) {
         unknown.push(`${groupKindOf(resource)} (${textAt(answer.body, 'reason') ?? answer.status})`);
         return [];
       }
-      return itemsOf(answer.body, resource);
+      return itemsOf(answer.body, resource).map((object) => ({ ...object, ...typeOf(resource) }));
     }),
   );
   const objects = lists

@@ -145,7 +145,7 @@ export async function render(session: Session, kubectl: Kubectl, folder: string)
     });
   }
   if (result.status !== 0) {
-    const { message, hint } = explainKustomizeError(session.scrubber.scrub(result.stderr), session.root);
+    const { message, hint } = explainKustomizeError(result.stderr, session.root);
     throw new StrataError('RENDER_FAILED', `the overlay does not render: ${message}`, { hint });
   }
   for (const warning of warningsOf(result.stderr)) {

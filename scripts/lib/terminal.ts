@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { StrataError, systemCode } from './errors.ts';
-import type { Scrubber } from './scrub.ts';
+import { type Scrubber, scrubJson } from './scrub.ts';
 
 const codes = {
   bold: [1, 22],
@@ -27,6 +27,8 @@ export interface Terminal {
   readonly outStyle: Style;
   /** One line or block on stdout. */
   data(text: string): void;
+  /** A document on stdout: its texts are scrubbed one by one, so that it stays valid. */
+  json(value: unknown): void;
   /** Unscrubbed on stdout: only `render` and `generate` may (design, rule 3). */
   exact(text: string): void;
   /** One line or block on stderr. */
@@ -103,6 +105,14 @@ export function createTerminal(
   stderr.on('error', () => {});
 
   const line = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`);
+  /** A text that cannot be looked through is not shown. */
+  const scrubbed = (text: string): string => {
+    try {
+      return scrubber.scrub(text);
+    } catch {
+      return '[withheld: it could not be searched for secrets]\n';
+    }
+  };
   const erase = (): void => {
     if (shown > 0) stderr.write(`\x1b[${shown}A\x1b[0J`);
     shown = 0;
@@ -118,7 +128,11 @@ export function createTerminal(
     outStyle: createStyle(wantsColour(environment, Boolean(stdout.isTTY))),
     data(text) {
       erase();
-      stdout.write(scrubber.scrub(line(text)));
+      stdout.write(scrubbed(line(text)));
+    },
+    json(value) {
+      erase();
+      stdout.write(`${JSON.stringify(scrubJson(scrubber, value), null, 2)}\n`);
     },
     exact(text) {
       erase();
@@ -126,7 +140,7 @@ export function createTerminal(
     },
     say(text) {
       erase();
-      stderr.write(scrubber.scrub(line(text)));
+      stderr.write(scrubbed(line(text)));
     },
     detail(text) {
       if (options.verbose) terminal.say(terminal.style.dim(text));
@@ -137,7 +151,7 @@ export function createTerminal(
       const room = lines.slice(0, Math.max(1, (stderr.rows || 24) - 1));
       for (const entry of room) {
         // Messages of the server may have several lines, and as many would have to be erased.
-        const text = scrubber.scrub(entry).replace(/\s*[\r\n]\s*/g, ' ');
+        const text = scrubbed(entry).replace(/\s*[\r\n]\s*/g, ' ');
         stderr.write(`${clip(text, terminal.columns - 1)}\n`);
       }
       shown = room.length;
@@ -151,7 +165,7 @@ export function createTerminal(
       reader.once('SIGINT', () => interrupt.abort());
       try {
         return await Promise.race([
-          reader.question(question, { signal: AbortSignal.any([signal, interrupt.signal]) }),
+          reader.question(scrubbed(question), { signal: AbortSignal.any([signal, interrupt.signal]) }),
           closed,
         ]);
       } catch (error) {

@@ -294,18 +294,25 @@ async function readLayer(place: EnvPath, keys: ReadonlySet<string>): Promise<Env
   }
 }
 
-/** Every secret of every layer, also one that a later layer replaces: it may still be in use somewhere. */
-function registerSecrets(
-  session: Session,
-  contract: Contract,
-  layers: readonly EnvFile[],
-  options: CheckOptions,
-): void {
-  for (const { envKey, secret } of contract.fields) {
-    if (!secret) continue;
-    const values = [...layers.map(({ values }) => values.get(envKey)?.value), options.process?.[envKey]];
-    for (const value of values) if (value) session.scrubber.add(envKey, value);
+/** Also where the process environment is not read: others may have a copy of it. */
+export function learnVariables(session: Session, contract: Contract): void {
+  for (const { envKey, dataKey, secret } of contract.fields) {
+    const value = session.environment[envKey];
+    if (secret && value) session.scrubber.add(envKey, value, [dataKey]);
   }
+}
+
+/** Every secret of every layer, also one that a later layer replaces: it may still be in use somewhere. */
+function registerSecrets(session: Session, contract: Contract, layers: readonly EnvFile[]): void {
+  for (const { envKey, dataKey, secret } of contract.fields) {
+    if (!secret) continue;
+    for (const { values } of layers) {
+      const value = values.get(envKey)?.value;
+      if (value) session.scrubber.add(envKey, value, [dataKey]);
+    }
+  }
+  learnVariables(session, contract);
+  for (const { file, remains } of layers) for (const text of remains) session.scrubber.add(file, text);
 }
 
 export interface EnvReport {
@@ -335,7 +342,7 @@ export async function readEnvValues(
     process: options.fromProcess ? session.environment : undefined,
     incomplete: !contractIsValid,
   };
-  registerSecrets(session, contract, layers, checks);
+  registerSecrets(session, contract, layers);
   const { values, problems } = checkValues(contract, layers, checks);
   return { contract, values, problems: sortProblems([...ofContract, ...problems]), contractIsValid };
 }

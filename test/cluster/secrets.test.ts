@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import * as assert from 'uvu/assert';
 import type { KubeObject } from '../../scripts/lib/manifest.ts';
@@ -83,13 +83,32 @@ secrets('come out of render in a pipe, and nowhere else', () =>
   }),
 );
 
-secrets('are on no command line, and in files of the user alone, while a command runs', () =>
+/** The environments of all that a process has started, where the system shows them. */
+function environmentsBelow(pid: number): string[] {
+  const table = execFileSync('ps', ['-axww', '-o', 'pid=,ppid='], { encoding: 'utf8' });
+  const pairs = table.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  const below = (parent: number): number[] =>
+    pairs.flatMap(([child, its]) => (its === parent ? [child!, ...below(child!)] : []));
+  return below(pid).flatMap((child) => {
+    try {
+      return [readFileSync(`/proc/${child}/environ`, 'utf8')];
+    } catch {
+      return [];
+    }
+  });
+}
+
+secrets('are on no command line, in no environment of a child, and in files of the user alone', () =>
   withDeployment({}, async (deployment) => {
     deployment.simulate('backend', 'never-ready');
-    const running = deployment.start('up', ['--verbose']);
+    const environment = { JWT_SECRET: 'from-the-process-0123456789-0123456789' };
+    deployment.setSecret('JWT_SECRET', environment.JWT_SECRET);
+    const running = deployment.start('up', ['--verbose', '--from-process'], { environment });
     const seen: string[] = [];
+    const environments: string[] = [];
     const watch = setInterval(() => {
       seen.push(execFileSync('ps', ['-axww', '-o', 'args='], { encoding: 'utf8' }));
+      environments.push(...environmentsBelow(running.child.pid!));
     }, 60);
     try {
       await running.said('waiting until everything is Current');
@@ -99,6 +118,8 @@ secrets('are on no command line, and in files of the user alone, while a command
     const lines = [...new Set(seen.join('\n').split('\n'))];
     assert.ok(lines.some((line) => line.includes('proxy --context minikube')));
     deployment.assertDiscreet(lines.join('\n'));
+    if (existsSync('/proc/self/environ')) assert.ok(environments.some((text) => text.includes('PATH=')));
+    deployment.assertDiscreet(environments.join('\n'));
 
     const folder = path.join(deployment.root, '.strata');
     const entries = readdirSync(folder, { recursive: true, encoding: 'utf8' });

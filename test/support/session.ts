@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createScrubber } from '../../scripts/lib/scrub.ts';
+import { createScrubber, scrubJson } from '../../scripts/lib/scrub.ts';
 import { type Session, systemClock } from '../../scripts/lib/session.ts';
 import type { Style, Terminal } from '../../scripts/lib/terminal.ts';
 
@@ -47,6 +47,9 @@ export function testSession(overrides: TestSessionOverrides = {}): TestSession {
     data(text) {
       output.stdout += scrubber.scrub(line(text));
     },
+    json(value) {
+      output.stdout += `${JSON.stringify(scrubJson(scrubber, value), null, 2)}\n`;
+    },
     exact(text) {
       output.stdout += text;
     },
@@ -56,7 +59,7 @@ export function testSession(overrides: TestSessionOverrides = {}): TestSession {
     },
     live() {},
     async ask(question) {
-      output.stderr += question;
+      output.stderr += scrubber.scrub(question);
       return remaining.shift();
     },
     assertWritten() {},
