@@ -100,7 +100,40 @@ merging('an empty current context is none, so a later file may set it', () => {
 
 merging('a context whose cluster or user is nowhere has no server and no plugin', () => {
   const { contexts } = merge({ contexts: [{ name: 'x', context: { cluster: 'gone', user: 'gone' } }] });
-  assert.equal(contexts.get('x'), { name: 'x', cluster: 'gone', server: '', user: 'gone', usesExec: false });
+  assert.equal(contexts.get('x'), {
+    name: 'x',
+    cluster: 'gone',
+    server: '',
+    user: 'gone',
+    usesExec: false,
+    fault: 'its user gone is not there',
+  });
+});
+
+const accountOf = (user: unknown, cluster: object = { server: 'https://a' }): Context =>
+  merge({
+    clusters: [{ name: 'c', cluster }],
+    users: user === undefined ? [] : [{ name: 'u', user }],
+    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+  }).contexts.get('x')!;
+
+for (const [name, user, fault] of [
+  ['a token', { token: 't' }, undefined],
+  ['a file with a token', { tokenFile: '/t' }, undefined],
+  ['a client certificate', { 'client-certificate': 'c' }, undefined],
+  ['a program', { exec: { command: 'x' } }, undefined],
+  ['a user name', { username: 'n', password: 'p' }, undefined],
+  ['a key alone', { 'client-key': 'k' }, 'its user u has no credentials'],
+  ['nothing', {}, 'its user u has no credentials'],
+  ['no entry', undefined, 'its user u is not there'],
+] as [string, unknown, string | undefined][]) {
+  merging(`a user with ${name}: ${fault ?? 'can log in'}`, () => {
+    assert.is(accountOf(user).fault, fault);
+  });
+}
+
+merging('over plain HTTP nobody has to log in', () => {
+  assert.is(accountOf({}, { server: 'http://a' }).fault, undefined);
 });
 
 for (const [name, content] of [
@@ -149,6 +182,27 @@ for (const [name, text, line] of [
       const file = path.join(root, 'config');
       const error = thrown(() => readKubeconfig({}, file));
       assert.equal([error.code, error.message], ['KUBECONFIG_INVALID', `${file}:${line} is not valid YAML`]);
+    }),
+  );
+}
+
+for (const [name, text, why] of [
+  ['plain text', 'hello secret-token', 'expected a map with contexts, clusters and users'],
+  ['a list', '- secret-token', 'expected a map with contexts, clusters and users'],
+  ['a map of clusters', 'clusters: {a: secret-token}', 'clusters is no list'],
+] as const) {
+  reading(`${name} is no kubeconfig, and nothing of it is told`, () =>
+    withTree({ config: text }, (root) => {
+      const file = path.join(root, 'config');
+      const error = thrown(() => readKubeconfig({}, file));
+      assert.equal(
+        [error.code, error.message, error.hint],
+        [
+          'KUBECONFIG_INVALID',
+          `${file} is no kubeconfig: ${why}`,
+          `kubectl config view --kubeconfig ${file}`,
+        ],
+      );
     }),
   );
 }

@@ -187,5 +187,16 @@ choosing('a context without a server is refused: kubectl would take whoever list
   assert.match(error.message, 'context minikube has no server');
 });
 
+choosing('a context that cannot log in is refused: kubectl would ask for a user name', () => {
+  const broken = kubeconfig('minikube', 'minikube');
+  const context = { ...broken.contexts.get('minikube')!, fault: 'its user u is not there' };
+  const error = thrown(() =>
+    chooseContext({ ...broken, contexts: new Map([['minikube', context]]) }, request(['minikube'])),
+  );
+  assert.equal([error.code, error.exitStatus], ['KUBECONFIG_INVALID', 2]);
+  assert.match(error.message, /^context minikube cannot log in: its user u is not there \(\//);
+  assert.match(error.hint ?? '', /get-users; then minikube update-context$/);
+});
+
 matching.run();
 choosing.run();

@@ -13,6 +13,8 @@ export interface Context {
   user: string;
   /** The user logs in through a program, which may have to ask something in the terminal. */
   usesExec: boolean;
+  /** Why kubectl would stop and ask for a user name. */
+  fault?: string;
 }
 
 export interface Kubeconfig {
@@ -45,6 +47,28 @@ export function kubeconfigFiles(
   return home ? [path.join(home, '.kube/config')] : [];
 }
 
+/** With one of these kubectl does not ask for a user name (client-go, tools/clientcmd: canIdentifyUser). */
+const credentials = [
+  'token',
+  'tokenFile',
+  'client-certificate',
+  'client-certificate-data',
+  'username',
+  'exec',
+  'auth-provider',
+];
+
+function faultOf(
+  name: string,
+  user: Record<string, unknown> | undefined,
+  server: string,
+): string | undefined {
+  if (name !== '' && user === undefined) return `its user ${name} is not there`;
+  // Over plain HTTP kubectl sends no credentials and asks for none.
+  if (!/^https:/i.test(server) || credentials.some((field) => user?.[field])) return undefined;
+  return name === '' ? 'it names no user' : `its user ${name} has no credentials`;
+}
+
 /** Merges by kubectl's rule: the first file that sets a name or the current context wins. */
 export function mergeKubeconfigs(files: readonly { file: string; content: unknown }[]): Kubeconfig {
   const clusters = new Map<string, Record<string, unknown>>();
@@ -69,18 +93,32 @@ export function mergeKubeconfigs(files: readonly { file: string; content: unknow
   for (const [name, link] of links) {
     const cluster = text(link.cluster);
     const user = text(link.user);
+    const [place, account] = [clusters.get(cluster), users.get(user)];
+    const server = text(place?.server);
+    const fault = faultOf(user, account, server);
     contexts.set(name, {
       name,
       cluster,
-      server: text(clusters.get(cluster)?.server),
+      server,
       user,
-      usesExec: isRecord(users.get(user)?.exec),
+      usesExec: isRecord(account?.exec),
+      ...(fault ? { fault } : {}),
     });
   }
   return { files: files.map(({ file }) => file), contexts, current };
 }
 
-/** @throws StrataError KUBECONFIG_INVALID for a file that is there but cannot be read or is no YAML */
+/** What kubectl would not take either; nothing of the content, which holds credentials. An empty file is fine. */
+function shapeFault(content: unknown): string | undefined {
+  if (content === null || content === undefined) return undefined;
+  if (!isRecord(content)) return 'expected a map with contexts, clusters and users';
+  const field = ['contexts', 'clusters', 'users'].find(
+    (name) => content[name] !== null && content[name] !== undefined && !Array.isArray(content[name]),
+  );
+  return field && `${field} is no list`;
+}
+
+/** @throws StrataError KUBECONFIG_INVALID for a file that is there but cannot be read or is no kubeconfig */
 export function readKubeconfig(
   environment: Readonly<Record<string, string | undefined>>,
   explicit?: string,
@@ -99,6 +137,12 @@ export function readKubeconfig(
     const parsed = parseYaml(content);
     if (parsed.error !== undefined) {
       throw new StrataError('KUBECONFIG_INVALID', `${file}:${parsed.line} is not valid YAML`, {
+        hint: `kubectl config view --kubeconfig ${file}`,
+      });
+    }
+    const fault = shapeFault(parsed.value);
+    if (fault !== undefined) {
+      throw new StrataError('KUBECONFIG_INVALID', `${file} is no kubeconfig: ${fault}`, {
         hint: `kubectl config view --kubeconfig ${file}`,
       });
     }

@@ -1,5 +1,6 @@
 import { StrataError } from './errors.ts';
 import type { Context, Kubeconfig } from './kubeconfig.ts';
+import { renewal } from './login.ts';
 import { nearest } from './nearest.ts';
 
 /** `*` stands for any characters, nothing else is special, and the whole name must match. */
@@ -75,6 +76,13 @@ export function chooseContext(kubeconfig: Kubeconfig, request: TargetRequest): C
       'KUBECONFIG_INVALID',
       `context ${name} has no server: ${kubeconfig.files.join(', ')} ${kubeconfig.files.length === 1 ? 'does' : 'do'} not say where its cluster ${context.cluster} is`,
       { hint: `kubectl config get-contexts ${name}; kubectl config get-clusters` },
+    );
+  }
+  if (context.fault !== undefined) {
+    throw new StrataError(
+      'KUBECONFIG_INVALID',
+      `context ${name} cannot log in: ${context.fault} (${kubeconfig.files.join(', ')})`,
+      { hint: `kubectl config get-contexts ${name}; kubectl config get-users; then ${renewal(context)}` },
     );
   }
   return context;
