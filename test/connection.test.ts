@@ -272,6 +272,18 @@ for (const [code, message, hint] of [
   );
 }
 
+opening('a login that does not arrive is told as such, not as a missing right', () => {
+  const said = 'forbidden: User "system:anonymous" cannot get path "/version"';
+  return withServer(
+    (_, response) => json(response, 403, status(403, 'Forbidden', said)),
+    async ({ connect }) => {
+      const error = await rejection(connect());
+      assert.is(error.message, `the cluster of context kind-x does not accept the login: ${said}`);
+      assert.match(error.hint ?? '', /auth whoami$/);
+    },
+  );
+});
+
 opening('a proxy that dies at its start is told at once, in its own words without secrets', async () => {
   const started = performance.now();
   await withServer(

@@ -83,6 +83,7 @@ merging('a context has its server, its user and whether that logs in through a p
     server: 'https://34.1.2.3',
     user: 'gke',
     usesExec: true,
+    login: 'gke-gcloud-auth-plugin',
   });
   assert.equal([contexts.get('minikube')?.usesExec, current, files], [false, 'minikube', ['/0', '/1']]);
 });
@@ -134,6 +135,15 @@ for (const [name, user, fault] of [
 
 merging('over plain HTTP nobody has to log in', () => {
   assert.is(accountOf({}, { server: 'http://a' }).fault, undefined);
+});
+
+merging('certificates are read from the data, else from a file beside the kubeconfig', () => {
+  const data = Buffer.from('pem').toString('base64');
+  assert.equal(accountOf({ 'client-certificate': 'c.crt' }).clientCertificate, { file: '/c.crt' });
+  assert.equal(accountOf({ 'client-certificate': 'x', 'client-certificate-data': data }).clientCertificate, {
+    text: 'pem',
+  });
+  assert.is(accountOf({ token: 't' }).clientCertificate, undefined);
 });
 
 for (const [name, content] of [

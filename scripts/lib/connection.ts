@@ -8,6 +8,7 @@ import { StrataError, systemCode } from './errors.ts';
 import { temporaryFolder } from './files.ts';
 import type { Context } from './kubeconfig.ts';
 import { childEnvironment, type Kubectl, posixShell, runKubectl } from './kubectl.ts';
+import { expiredSince, loginCommand, type Trouble, troubleOf } from './login.ts';
 import { isRecord, textAt } from './manifest.ts';
 import { type Scrubber, scrubJson } from './scrub.ts';
 import { learnSecrets } from './secrets.ts';
@@ -52,6 +53,15 @@ const startDeadline = 20_000;
 const attempts = 5;
 const concurrency = 16;
 
+interface Proxy {
+  socket: string;
+  stop(): void;
+  /** Why it has ended; empty while it runs. */
+  failure(): string;
+  /** What a login program said last, for people. */
+  loginWords(): string;
+}
+
 /** How kubectl begins when it does not understand its configuration; measured with 1.32 and 1.36. */
 const configurationFaults =
   /^(Error in configuration:|error: (unable to (read|load)|error loading config|open |The \S+ auth plugin)|Unable to connect to the server: (parse|first path))/m;
@@ -60,11 +70,7 @@ const configurationFaults =
  * `kubectl proxy` on a socket only this user can reach; kubectl is the only program that holds credentials.
  * It ends when our end of the pipe closes, so a SIGKILL of strata leaves no open door and no socket behind.
  */
-async function startProxy(
-  session: Session,
-  kubectl: Kubectl,
-  context: Context,
-): Promise<{ socket: string; stop: () => void; failure: () => string }> {
+async function startProxy(session: Session, kubectl: Kubectl, context: Context): Promise<Proxy> {
   // A socket's path is limited to about 100 bytes: a deep TMPDIR does not fit.
   const base = Buffer.byteLength(tmpdir()) > 60 ? '/tmp' : tmpdir();
   const folder = temporaryFolder('strata-', base);
@@ -137,6 +143,13 @@ async function startProxy(
     socket,
     stop,
     failure: () => (ended ? `kubectl proxy ended: ${said()}` : ''),
+    loginWords: () =>
+      said()
+        .split(/^[IWEF]\d{4} /m)[0]!
+        .trim()
+        .split('\n')
+        .slice(-3)
+        .join('\n'),
   };
 }
 
@@ -235,6 +248,13 @@ function pause(attempt: number, retryAfter: string | undefined): number {
   return seconds > 0 ? Math.min(seconds, 10) * 1000 : 100 * 2 ** attempt;
 }
 
+/**
+ * The login did not arrive: a client certificate is sent only where the server asks for one of its CA, and who sends
+ * nothing is anonymous (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests).
+ */
+const isAnonymous = ({ status, body }: Answer): boolean =>
+  status === 403 && (textAt(body, 'message') ?? '').includes('User "system:anonymous"');
+
 /** What a refusal means for a person. */
 export function refusal(
   context: Context,
@@ -243,12 +263,13 @@ export function refusal(
 ): StrataError {
   const said = textAt(answer.body, 'message') ?? `status ${answer.status}`;
   const { name } = context;
-  if (answer.status === 401) {
+  if (answer.status === 401 || isAnonymous(answer)) {
+    const expired = expiredSince(context, new Date());
     return new StrataError(
       'CLUSTER_REFUSED',
-      `the cluster of context ${name} does not accept the login: ${said}`,
+      `the cluster of context ${name} does not accept the login: ${said}${expired ? `; the client certificate of user ${context.user} expired at ${expired}` : ''}`,
       {
-        hint: `log in again, then check with: kubectl --context ${name} auth whoami`,
+        hint: `${loginCommand(context)}, then check with: kubectl --context ${name} auth whoami`,
       },
     );
   }
@@ -266,19 +287,27 @@ export function refusal(
   );
 }
 
-function unreachable(context: Context, why: string): StrataError {
+function unreachable(context: Context, why: string, trouble: Trouble): StrataError {
+  const means = trouble.means === undefined ? '' : `${trouble.means}: `;
   return new StrataError(
     'CLUSTER_UNREACHABLE',
-    `the cluster of context ${context.name} (${context.server}) cannot be reached: ${why}`,
+    `the cluster of context ${context.name} (${context.server}) cannot be reached: ${means}${why}`,
     {
       hint:
-        context.name === 'minikube'
+        trouble.hint ??
+        (context.name === 'minikube'
           ? 'minikube status; minikube start'
           : context.name.startsWith('strata-sandbox')
             ? 'npm run sandbox -- start'
-            : `kubectl --context ${context.name} cluster-info`,
+            : `kubectl --context ${context.name} cluster-info`),
     },
   );
+}
+
+function loginFailed(context: Context, why: string, hint: string | undefined): StrataError {
+  return new StrataError('CLUSTER_REFUSED', `logging in to context ${context.name} failed: ${why}`, {
+    hint: hint ?? `kubectl --context ${context.name} get --raw /version`,
+  });
 }
 
 /**
@@ -306,7 +335,7 @@ export async function connect(
       return await send(agent, proxy.socket, request, AbortSignal.any([session.signal, deadline]));
     } catch (error) {
       session.signal.throwIfAborted();
-      return deadline.aborted ? new Error(`no answer within ${requestDeadline / 1000} s`) : (error as Error);
+      return deadline.aborted ? new Error(noAnswer(context)) : (error as Error);
     } finally {
       leave();
     }
@@ -315,6 +344,7 @@ export async function connect(
   async function request(wanted: Request): Promise<Answer> {
     const repeatable = wanted.repeatable ?? wanted.method === 'GET';
     let why = '';
+    let trouble = troubleOf(context, '');
     // A server that was silent for that long is not asked again.
     const lastStart = session.clock.now() + requestDeadline;
     for (let count = 0; count < attempts; count++) {
@@ -328,17 +358,26 @@ export async function connect(
         why = isFromServer(answer)
           ? (textAt(answer.body, 'message') ?? `status ${raw.status}`)
           : explainProxyText(raw, session.scrubber);
+        // A server may have such trouble of its own, with its webhooks for one.
+        trouble = troubleOf(context, isFromServer(answer) ? '' : why);
       } else {
         why = proxy.failure() || explainSystemError(raw);
         if (proxy.failure()) break;
       }
-      if (!repeatable || count === attempts - 1 || session.clock.now() >= lastStart) break;
+      if (trouble.isFinal || !repeatable || count === attempts - 1) break;
+      if (session.clock.now() >= lastStart) break;
       await session.clock.sleep(
         pause(count, raw instanceof Error ? undefined : raw.retryAfter),
         session.signal,
       );
     }
-    throw unreachable(context, why);
+    if (trouble.isLogin) {
+      // What the program said comes over another pipe than kubectl's answer.
+      await session.clock.sleep(50, session.signal);
+      const words = [why, proxy.loginWords()].filter(Boolean).join('\n');
+      throw loginFailed(context, words, trouble.hint);
+    }
+    throw unreachable(context, why, trouble);
   }
 
   const connection: Connection = {
@@ -371,15 +410,7 @@ async function logIn(session: Session, kubectl: Kubectl, context: Context): Prom
     inheritTerminal: true,
     timeout: 180_000,
   });
-  if (result.status !== 0) {
-    throw new StrataError(
-      'CLUSTER_REFUSED',
-      `logging in to context ${context.name} failed: ${result.stderr.trim()}`,
-      {
-        hint: `kubectl --context ${context.name} get --raw /version`,
-      },
-    );
-  }
+  if (result.status !== 0) throw loginFailed(context, result.stderr.trim(), undefined);
 }
 
 async function checkServerVersion(connection: Connection): Promise<void> {
@@ -396,6 +427,10 @@ async function checkServerVersion(connection: Connection): Promise<void> {
   );
 }
 
+/** A login program may be what does not come to an end. */
+const noAnswer = ({ login }: Context): string =>
+  `no answer within ${requestDeadline / 1000} s${login === undefined ? '' : `; the login program ${login} may be waiting for something`}`;
+
 function explainSystemError(error: Error): string {
   const code = systemCode(error);
   return (
@@ -407,8 +442,13 @@ function explainSystemError(error: Error): string {
   );
 }
 
+/** Six lines that client-go puts before the install hint of a login program. */
+const pluginAdvice =
+  /\n\nIt looks like you are trying to use a client-go credential plugin[\s\S]*?#client-go-credential-plugins\n*/;
+
 function explainProxyText(raw: RawAnswer, scrubber: Scrubber): string {
-  return scrubber.scrub(raw.text).trim().slice(0, 300) || `status ${raw.status} without a message`;
+  const text = scrubber.scrub(raw.text).replace(pluginAdvice, '\n').trim();
+  return text.slice(0, 300) || `status ${raw.status} without a message`;
 }
 
 function watch(

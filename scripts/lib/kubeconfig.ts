@@ -5,6 +5,9 @@ import path from 'node:path';
 import { StrataError, systemCode } from './errors.ts';
 import { parseYaml } from './yaml.ts';
 
+/** Certificates as the kubeconfig gives them: in it, or in a file of their own (absolute path). */
+export type Pem = { text: string } | { file: string };
+
 export interface Context {
   name: string;
   cluster: string;
@@ -13,6 +16,9 @@ export interface Context {
   user: string;
   /** The user logs in through a program, which may have to ask something in the terminal. */
   usesExec: boolean;
+  /** The program that logs in, as the kubeconfig names it. */
+  login?: string;
+  clientCertificate?: Pem;
   /** Why kubectl would stop and ask for a user name. */
   fault?: string;
 }
@@ -47,6 +53,24 @@ export function kubeconfigFiles(
   return home ? [path.join(home, '.kube/config')] : [];
 }
 
+/** The data wins over the file, whose path is relative to that of the kubeconfig (client-go, clientcmd). */
+function pemOf(entry: Record<string, unknown> | undefined, field: string, folder: string): Pem | undefined {
+  const data = text(entry?.[`${field}-data`]);
+  if (data) return { text: Buffer.from(data, 'base64').toString('utf8') };
+  const file = text(entry?.[field]);
+  return file ? { file: path.resolve(folder, file) } : undefined;
+}
+
+/** The certificates' text; undefined when their file cannot be read. */
+export function readPem(pem: Pem): string | undefined {
+  if ('text' in pem) return pem.text;
+  try {
+    return readFileSync(pem.file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
 /** With one of these kubectl does not ask for a user name (client-go, tools/clientcmd: canIdentifyUser). */
 const credentials = [
   'token',
@@ -74,8 +98,9 @@ export function mergeKubeconfigs(files: readonly { file: string; content: unknow
   const clusters = new Map<string, Record<string, unknown>>();
   const users = new Map<string, Record<string, unknown>>();
   const links = new Map<string, Record<string, unknown>>();
+  const folders = new Map<Record<string, unknown>, string>();
   let current: string | undefined;
-  for (const { content } of files) {
+  for (const { file, content } of files) {
     if (!isRecord(content)) continue;
     current ??= text(content['current-context']) || undefined;
     for (const [list, field, target] of [
@@ -85,7 +110,10 @@ export function mergeKubeconfigs(files: readonly { file: string; content: unknow
     ] as const) {
       for (const entry of namedLists(content[list])) {
         const name = text(entry.name);
-        if (!target.has(name)) target.set(name, isRecord(entry[field]) ? entry[field] : {});
+        if (target.has(name)) continue;
+        const value = isRecord(entry[field]) ? entry[field] : {};
+        target.set(name, value);
+        folders.set(value, path.dirname(file));
       }
     }
   }
@@ -95,6 +123,8 @@ export function mergeKubeconfigs(files: readonly { file: string; content: unknow
     const user = text(link.user);
     const [place, account] = [clusters.get(cluster), users.get(user)];
     const server = text(place?.server);
+    const login = isRecord(account?.exec) ? text(account.exec.command) : '';
+    const clientCertificate = account && pemOf(account, 'client-certificate', folders.get(account) ?? '');
     const fault = faultOf(user, account, server);
     contexts.set(name, {
       name,
@@ -102,6 +132,8 @@ export function mergeKubeconfigs(files: readonly { file: string; content: unknow
       server,
       user,
       usesExec: isRecord(account?.exec),
+      ...(login ? { login } : {}),
+      ...(clientCertificate ? { clientCertificate } : {}),
       ...(fault ? { fault } : {}),
     });
   }
