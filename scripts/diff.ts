@@ -12,6 +12,7 @@ export const command: Command = {
   flags: [
     'root',
     'context',
+    'trust-cluster',
     'sandbox',
     'env-file',
     'from-process',

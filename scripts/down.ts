@@ -3,6 +3,7 @@ import { confirm, placeOf, requireConfirmable, targetOf } from './lib/cluster.ts
 import { type Command, parseDuration, textOf } from './lib/command.ts';
 import { type Connection, connect } from './lib/connection.ts';
 import { guardsOf, requireAllowed } from './lib/deletions.ts';
+import { afterwards, expectCluster, recognize } from './lib/identity.ts';
 import {
   applyEntry,
   createdByAnnotation,
@@ -24,7 +25,7 @@ export const command: Command = {
   name: 'down',
   summary: 'Delete what up made, from the inventory in the cluster, and nothing else.',
   usage: '[OVERLAY] [flags]',
-  flags: ['root', 'context', 'sandbox', 'yes', 'allow-delete', 'timeout', 'verbose'],
+  flags: ['root', 'context', 'trust-cluster', 'sandbox', 'yes', 'allow-delete', 'timeout', 'verbose'],
   positionals: 1,
   notes: [
     'Exit status: 0 gone or nothing there, 2 usage or configuration, 3 the cluster refused, 130 interrupted',
@@ -39,8 +40,12 @@ export const command: Command = {
     const located = await locate(session, args);
     const context = targetOf(session, args, located);
     requireConfirmable(session, args, context, `down -- ${located.overlay}`);
+    const expectation = expectCluster(session, args, context, located);
     const connection = await connect(session, findKubectl(session, located.sandbox), context);
-    const inventory = await inventoryFor(connection, located);
+    const [inventory] = await afterwards(
+      recognize(session, connection, expectation),
+      inventoryFor(connection, located),
+    );
     if (inventory === undefined) return nothingThere(session, located.overlay, context.name);
     const place = placeOf({ overlay: located.overlay, namespace: inventory.namespace }, context);
     const removal = await planRemoval(connection, inventory);

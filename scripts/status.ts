@@ -1,6 +1,7 @@
 import { placeOf, targetOf } from './lib/cluster.ts';
 import type { Command } from './lib/command.ts';
 import { connect } from './lib/connection.ts';
+import { afterwards, expectCluster, recognize } from './lib/identity.ts';
 import { isOwned } from './lib/inventory.ts';
 import { type Readiness, readinessOf } from './lib/kstatus.ts';
 import { findKubectl } from './lib/kubectl.ts';
@@ -17,7 +18,7 @@ export const command: Command = {
   name: 'status',
   summary: 'Show what is deployed, its health, images, and since when.',
   usage: '[OVERLAY] [flags]',
-  flags: ['root', 'context', 'sandbox', 'output', 'verbose'],
+  flags: ['root', 'context', 'trust-cluster', 'sandbox', 'output', 'verbose'],
   positionals: 1,
   notes:
     'Exit status: 0 healthy or nothing there, 2 usage or configuration, 3 the cluster refused, 4 not healthy.',
@@ -25,9 +26,14 @@ export const command: Command = {
     const output = outputOf(args);
     const located = await locate(session, args);
     const context = targetOf(session, args, located);
+    const expectation = expectCluster(session, args, context, located);
     const connection = await connect(session, findKubectl(session, located.sandbox), context);
-    const inventory = await inventoryFor(connection, located);
-    const state = inventory && (await readEverything(connection, inventory));
+    const reading = async () => {
+      const inventory = await inventoryFor(connection, located);
+      const state = inventory && (await readEverything(connection, inventory));
+      return { inventory, state };
+    };
+    const [{ inventory, state }] = await afterwards(recognize(session, connection, expectation), reading());
     connection.close();
     const place = placeOf({ overlay: located.overlay, namespace: inventory?.namespace ?? '' }, context);
     const members = state && inventory ? state.members.filter((member) => isOwned(inventory, member)) : [];

@@ -139,13 +139,13 @@ for (const [name, text, ...messages] of [
     'secrets: {}\n---\nsecrets: {}\n',
     'a.yaml:2 not valid YAML: a second document begins here (---); the file has to be one document',
   ],
-  ['a list', '- a\n', 'a.yaml:1 expected a map with configMaps, secrets, contexts, external'],
-  ['a text', 'hello\n', 'a.yaml:1 expected a map with configMaps, secrets, contexts, external'],
+  ['a list', '- a\n', 'a.yaml:1 expected a map with configMaps, secrets, contexts, cluster, external'],
+  ['a text', 'hello\n', 'a.yaml:1 expected a map with configMaps, secrets, contexts, cluster, external'],
   ['a section with a typo', '\nsecret: {}\n', 'a.yaml:2 unknown field, did you mean secrets?'],
   [
     'an unknown section',
     'services: {}\n',
-    'a.yaml:1 unknown field; known here: configMaps, secrets, contexts, external',
+    'a.yaml:1 unknown field; known here: configMaps, secrets, contexts, cluster, external',
   ],
   ['a rule with a typo', inField('defualt: x'), 'a.yaml:3 unknown field, did you mean default?'],
   [

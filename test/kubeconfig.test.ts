@@ -139,11 +139,17 @@ merging('over plain HTTP nobody has to log in', () => {
 
 merging('certificates are read from the data, else from a file beside the kubeconfig', () => {
   const data = Buffer.from('pem').toString('base64');
-  assert.equal(accountOf({ 'client-certificate': 'c.crt' }).clientCertificate, { file: '/c.crt' });
-  assert.equal(accountOf({ 'client-certificate': 'x', 'client-certificate-data': data }).clientCertificate, {
-    text: 'pem',
+  const server = 'https://a';
+  assert.equal(accountOf({ token: 't' }, { server, 'certificate-authority': 'ca.crt' }).ca, {
+    file: '/ca.crt',
   });
-  assert.is(accountOf({ token: 't' }).clientCertificate, undefined);
+  assert.equal(
+    accountOf({ token: 't' }, { server, 'certificate-authority': 'x', 'certificate-authority-data': data })
+      .ca,
+    { text: 'pem' },
+  );
+  assert.is(accountOf({ token: 't' }).ca, undefined);
+  assert.equal(accountOf({ 'client-certificate': '/c.crt' }).clientCertificate, { file: '/c.crt' });
 });
 
 for (const [name, content] of [

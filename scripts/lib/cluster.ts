@@ -1,6 +1,8 @@
 import { type Arguments, isSet, textOf } from './command.ts';
 import { type Connection, connect } from './connection.ts';
+import type { Contract } from './contract.ts';
 import { formatProblem, type Problem, StrataError, sortProblems } from './errors.ts';
+import { afterwards, type Expectation, expectCluster, type Recognized, recognize } from './identity.ts';
 import { type Context, isLocal, readKubeconfig } from './kubeconfig.ts';
 import {
   type ClusterState,
@@ -26,6 +28,8 @@ export interface TargetInput {
   contexts: readonly string[];
   /** Where the list of contexts stands, or should stand. */
   contextsFile: string;
+  /** The cluster that the overlay pins. */
+  cluster: Contract['cluster'];
   sandbox: SandboxInfo | undefined;
 }
 
@@ -52,6 +56,7 @@ const targetInput = (prepared: Prepared): TargetInput => ({
   overlay: prepared.overlay,
   contexts: prepared.contract.contexts,
   contextsFile: prepared.contract.contextsPlace?.file ?? `overlays/${prepared.overlay}/strata.yaml`,
+  cluster: prepared.contract.cluster,
   sandbox: prepared.sandbox,
 });
 
@@ -99,6 +104,7 @@ export async function confirm(
 
 export interface Compared {
   connection: Connection;
+  recognized: Recognized;
   state: ClusterState;
   plan: Plan;
 }
@@ -106,6 +112,7 @@ export interface Compared {
 interface Opened {
   connection: Connection;
   ground: Promise<Ground>;
+  recognizing: Promise<Recognized>;
   rendered: Rendered;
 }
 
@@ -113,20 +120,23 @@ interface Opened {
 async function connectWhile(
   session: Session,
   prepared: Prepared,
-  context: Context,
+  expectation: Expectation,
   rendering: Promise<Rendered>,
 ): Promise<Opened> {
   let ground!: Promise<Ground>;
-  const connecting = connect(session, prepared.kubectl, context, (connection) => {
+  let recognizing!: Promise<Recognized>;
+  const connecting = connect(session, prepared.kubectl, expectation.context, (connection) => {
     ground = readGround(connection, prepared.inventory);
-    // Told where it is awaited; an old server or a broken tree is told first.
+    recognizing = recognize(session, connection, expectation);
+    // Told where they are awaited; an old server or a broken tree is told first.
     ground.catch(() => {});
+    recognizing.catch(() => {});
   });
   const [connected, rendered] = await Promise.allSettled([connecting, rendering]);
   // What is wrong in the tree is the user's to mend first.
   if (rendered.status === 'rejected') throw rendered.reason;
   if (connected.status === 'rejected') throw connected.reason;
-  return { connection: connected.value, ground, rendered: rendered.value };
+  return { connection: connected.value, ground, recognizing, rendered: rendered.value };
 }
 
 /**
@@ -134,17 +144,17 @@ async function connectWhile(
  * @throws StrataError CONFLICT, NOT_OWNED, CLUSTER_REFUSED with every objection
  */
 async function compare(
-  { connection, ground, rendered }: Opened,
+  { connection, ground, recognizing, rendered }: Opened,
   prepared: Destination,
   force: boolean,
 ): Promise<Compared> {
   const { inventory } = prepared;
   const objects = rendered.manifests.map(({ object }) => object);
-  const state = await readState(
-    connection,
-    inventory,
-    new Set(objects.map((object) => groupKindOf(referenceOf(object)))),
-    ground,
+  const groupKinds = new Set(objects.map((object) => groupKindOf(referenceOf(object))));
+  // A dry run carries secrets: it waits until the cluster is known to be the right one.
+  const [state, recognized] = await afterwards(
+    recognizing,
+    readState(connection, inventory, groupKinds, ground),
   );
   refuseTerminating(connection, state, prepared.namespace);
   const ownKinds = new Set(
@@ -166,7 +176,7 @@ async function compare(
   const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users };
   const objections = objectionsTo(input);
   if (objections.length > 0) throw await explainObjections(connection, objections, prepared);
-  return { connection, state, plan: makePlan(input) };
+  return { connection, recognized, state, plan: makePlan(input) };
 }
 
 function refuseTerminating(connection: Connection, state: ClusterState, namespace: string): void {
@@ -278,8 +288,9 @@ export async function planOverlay(
   const prepared = await prepare(session, args);
   const context = targetOf(session, args, targetInput(prepared));
   mayGoTo(context, prepared.overlay);
+  const expectation = expectCluster(session, args, context, targetInput(prepared));
   session.terminal.live(['rendering and connecting …']);
   const rendering = renderVerified(session, prepared);
-  const opened = await connectWhile(session, prepared, context, rendering);
+  const opened = await connectWhile(session, prepared, expectation, rendering);
   return planManifests(session, args, opened, prepared, started);
 }

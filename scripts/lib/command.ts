@@ -14,6 +14,7 @@ interface Flag {
 export const flags = {
   root: { value: 'DIR', help: 'the tree with base/ and overlays/ (default: this project)' },
   context: { value: 'NAME', help: 'kubeconfig context; it must be on the list of the overlay' },
+  'trust-cluster': { help: 'accept that the context leads to another cluster than before, and remember it' },
   sandbox: { help: 'use the sandbox cluster and its throwaway env file' },
   'env-file': {
     value: 'FILE',

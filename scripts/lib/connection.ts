@@ -252,7 +252,7 @@ function pause(attempt: number, retryAfter: string | undefined): number {
  * The login did not arrive: a client certificate is sent only where the server asks for one of its CA, and who sends
  * nothing is anonymous (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests).
  */
-const isAnonymous = ({ status, body }: Answer): boolean =>
+export const isAnonymous = ({ status, body }: Answer): boolean =>
   status === 403 && (textAt(body, 'message') ?? '').includes('User "system:anonymous"');
 
 /** What a refusal means for a person. */

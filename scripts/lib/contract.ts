@@ -32,6 +32,14 @@ export interface Field extends Rules {
   defaultPlace?: Place;
 }
 
+/** What tells the one cluster that an overlay may go to; at least one of the two. */
+export interface ClusterPin {
+  /** Of Namespace/kube-system. */
+  uid?: string;
+  /** SHA-256 of the CA certificate, 64 hexadecimal digits in lower case. */
+  ca?: string;
+}
+
 /** The merged env contract of one overlay. */
 export interface Contract {
   /** ConfigMaps first, otherwise in the order of the files. */
@@ -41,6 +49,7 @@ export interface Contract {
   /** Exact names, or globs with `*` only. */
   contexts: string[];
   contextsPlace: Place | undefined;
+  cluster?: { pin: ClusterPin; place: Place };
   /** Names of objects that the manifests refer to and that something else makes. */
   external: string[];
   /** The strata.yaml files, in the order of the merge. */
@@ -67,6 +76,7 @@ interface Merged {
   objects: Record<string, object>;
   fields: Record<string, FieldRecord>;
   contexts?: string[];
+  cluster?: { uid?: string | null; ca?: string | null } | null;
   external?: string[];
 }
 
@@ -116,6 +126,7 @@ function shapeMessage(section: string, depth: number): string {
   if (depth === 0) return `expected a map with ${topLevel.join(', ')}`;
   if (section === 'contexts') return 'expected a list of different context names';
   if (section === 'external') return 'expected a list of different object names';
+  if (section === 'cluster') return 'expected a map with uid, ca or both';
   if (depth === 1) return 'expected a map of object names';
   if (depth === 2) return 'expected a map of data keys';
   return section === 'secrets'
@@ -123,12 +134,23 @@ function shapeMessage(section: string, depth: number): string {
     : 'expected the rules of the field, like { default: "…" }, or nothing after the colon';
 }
 
+const fieldsOf = (section: string): string[] =>
+  section === 'cluster'
+    ? Object.keys(strataSchema.properties.cluster.properties)
+    : propertiesOf(section as Section);
+
+const expectedOfCluster: Record<string, string> = {
+  uid: 'expected the uid of the kube-system namespace, 36 characters like 218fc5a9-a5f1-4b54-aa05-46717d0ab26d',
+  ca: 'expected the SHA-256 fingerprint of a certificate, 64 hexadecimal digits with or without colons',
+};
+
 function faultMessage(fault: SchemaFault, data: unknown): string {
   const { path: steps, keyword } = fault;
-  const [section = '', , , property = ''] = steps;
+  const [section = '', field = '', , property = ''] = steps;
+  if (section === 'cluster' && keyword !== 'false' && field in expectedOfCluster)
+    return expectedOfCluster[field]!;
   if (keyword === 'false') {
-    const candidates = steps.length === 1 ? topLevel : propertiesOf(section as Section);
-    return unknownFieldMessage(section, steps.at(-1)!, candidates);
+    return unknownFieldMessage(section, steps.at(-1)!, steps.length === 1 ? topLevel : fieldsOf(section));
   }
   if (steps.length > 3 && property in expected) {
     const found = property === 'format' ? atPath(data, steps) : undefined;
@@ -194,6 +216,7 @@ function flatten(data: StrataFile): Merged {
     }
   }
   if (data?.contexts) result.contexts = [...data.contexts];
+  if (data?.cluster !== undefined) result.cluster = data.cluster && { ...data.cluster };
   if (data?.external) result.external = [...data.external];
   return result;
 }
@@ -257,6 +280,13 @@ function groupByObject(fields: Merged['fields']): Map<string, [dataKey: string, 
   return groups;
 }
 
+function clusterFrom(sources: readonly Source[], merged: Merged): Pick<Contract, 'cluster'> {
+  const { uid, ca } = merged.cluster ?? {};
+  if (!uid && !ca) return {};
+  const pin = { ...(uid ? { uid } : {}), ...(ca ? { ca: ca.replaceAll(':', '').toLowerCase() } : {}) };
+  return { cluster: { pin, place: lastPlace(sources, ['cluster'])! } };
+}
+
 function contractFrom(sources: readonly Source[]): Contract {
   const merged = merge(sources);
   const objects: ContractObject[] = [];
@@ -275,6 +305,7 @@ function contractFrom(sources: readonly Source[]): Contract {
     objects,
     contexts: merged.contexts ?? [],
     contextsPlace: lastPlace(sources, ['contexts']),
+    ...clusterFrom(sources, merged),
     external: merged.external ?? [],
     files: sources.map(({ yaml }) => yaml.file),
   };

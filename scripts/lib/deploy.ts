@@ -51,6 +51,7 @@ export async function deploy(
   );
   requireAllowed(options.command, args, guardsOfPlan(plan));
   if (plan.isChanged) await confirm(session, args, context, place, options.deed);
+  planned.recognized.record();
 
   const pending = await applyPlan(session, args, planned);
   terminal.say('waiting until everything is Current');

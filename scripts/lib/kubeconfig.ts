@@ -18,6 +18,8 @@ export interface Context {
   usesExec: boolean;
   /** The program that logs in, as the kubeconfig names it. */
   login?: string;
+  /** What the certificate of the server has to be signed by; absent when that is left to the system. */
+  ca?: Pem;
   clientCertificate?: Pem;
   /** Why kubectl would stop and ask for a user name. */
   fault?: string;
@@ -124,6 +126,7 @@ export function mergeKubeconfigs(files: readonly { file: string; content: unknow
     const [place, account] = [clusters.get(cluster), users.get(user)];
     const server = text(place?.server);
     const login = isRecord(account?.exec) ? text(account.exec.command) : '';
+    const ca = place && pemOf(place, 'certificate-authority', folders.get(place) ?? '');
     const clientCertificate = account && pemOf(account, 'client-certificate', folders.get(account) ?? '');
     const fault = faultOf(user, account, server);
     contexts.set(name, {
@@ -133,6 +136,7 @@ export function mergeKubeconfigs(files: readonly { file: string; content: unknow
       user,
       usesExec: isRecord(account?.exec),
       ...(login ? { login } : {}),
+      ...(ca ? { ca } : {}),
       ...(clientCertificate ? { clientCertificate } : {}),
       ...(fault ? { fault } : {}),
     });

@@ -3,7 +3,7 @@ import { type Arguments, overlayOf } from './command.ts';
 import type { Connection } from './connection.ts';
 import { buildContract, readContract } from './contract.ts';
 import { collectionPath } from './discovery.ts';
-import { StrataError } from './errors.ts';
+import { StrataError, throwOnErrors } from './errors.ts';
 import { type Inventory, inventoryOf, overlaySelector, parentName } from './inventory.ts';
 import { configMaps } from './live.ts';
 import { listAt, textAt } from './manifest.ts';
@@ -18,17 +18,23 @@ export interface Located extends TargetInput {
   namespace: string | undefined;
 }
 
-/** A broken tree may not keep anybody from taking a deployment down: only the list of contexts has to be readable. */
+/** A broken tree may not keep anybody from taking a deployment down: only the list of contexts and the pin have to be readable. */
 export async function locate(session: Session, args: Arguments): Promise<Located> {
   const overlay = overlayOf(args);
   const folder = await resolveOverlay(session.root, overlay);
   const files = diskTreeFiles(session.root);
   const ownFile = `${folder}/strata.yaml`;
-  const { contract } = await readContract(files, folder).catch(async () => {
+  const { contract, problems } = await readContract(files, folder).catch(async () => {
     const text = await files.read(ownFile);
     return buildContract(text === undefined ? [] : [{ file: ownFile, text }]);
   });
   learnVariables(session, contract);
+  // Without what is wrong in it the pin would let every cluster pass.
+  throwOnErrors(
+    'CONTRACT_INVALID',
+    `the pin of the cluster of ${overlay} is not valid`,
+    problems.filter(({ subject }) => subject?.split('.')[0] === 'cluster'),
+  );
   const namespace = await readNamespace(session.root, overlay).then(
     (place) => place.namespace,
     () => undefined,
@@ -38,6 +44,7 @@ export async function locate(session: Session, args: Arguments): Promise<Located
     namespace,
     contexts: contract.contexts,
     contextsFile: contract.contextsPlace?.file ?? ownFile,
+    cluster: contract.cluster,
     sandbox: await sandboxOf(session, args),
   };
 }

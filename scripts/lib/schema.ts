@@ -132,6 +132,23 @@ const objectName = { ...anyObjectName, maxLength: 242 } as const;
 // What the API server takes as a key of a ConfigMap or Secret.
 const dataKey = { pattern: '^(?!\\.$|\\.\\.|__proto__$)[-._a-zA-Z0-9]+$', maxLength: 253 } as const;
 
+const uid = {
+  title: 'uid',
+  description:
+    'uid of the kube-system namespace: kubectl get namespace kube-system -o jsonpath={.metadata.uid}. null takes an inherited one away.',
+  type: ['string', 'null'],
+  pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+  examples: ['218fc5a9-a5f1-4b54-aa05-46717d0ab26d'],
+} as const;
+
+const ca = {
+  title: 'CA fingerprint',
+  description:
+    'SHA-256 of the CA certificate that the kubeconfig trusts: openssl x509 -noout -fingerprint -sha256. null takes an inherited one away.',
+  type: ['string', 'null'],
+  pattern: '^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$',
+} as const;
+
 /** The one source for strata.schema.json, `StrataFile` and the checks of every strata.yaml. */
 export const strataSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -175,6 +192,16 @@ export const strataSchema = {
       items: { type: 'string', minLength: 1 },
       uniqueItems: true,
       examples: [['minikube'], ['team-dev-*']],
+    },
+    cluster: {
+      title: 'Cluster',
+      description:
+        'The one cluster this overlay may go to, whatever its context is called. Each one that is given has to hold; the CA stands in for a uid that may not be read.',
+      type: ['object', 'null'],
+      additionalProperties: false,
+      minProperties: 1,
+      properties: { uid, ca },
+      examples: [{ uid: '218fc5a9-a5f1-4b54-aa05-46717d0ab26d' }],
     },
     external: {
       title: 'External objects',
