@@ -13,11 +13,12 @@ import {
   preventsDeletion,
 } from './lib/inventory.ts';
 import { findKubectl } from './lib/kubectl.ts';
-import { type ClusterState, configMaps, namespaces, readEverything } from './lib/live.ts';
+import { type ClusterState, configMaps, namespaces } from './lib/live.ts';
 import { inventoryFor, locate } from './lib/locate.ts';
 import { groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './lib/manifest.ts';
 import { type Doomed, deleteAll, doomed, type Foreign, foreignIn } from './lib/prune.ts';
 import { placeLine } from './lib/report.ts';
+import { type Demand, readAllowed, requireRights, rightsForDown, rightsToRead } from './lib/rights.ts';
 import { formatDuration, type Session } from './lib/session.ts';
 import { readVersion } from './lib/version.ts';
 
@@ -48,13 +49,14 @@ export const command: Command = {
     );
     if (inventory === undefined) return nothingThere(session, located.overlay, context.name);
     const place = placeOf({ overlay: located.overlay, namespace: inventory.namespace }, context);
-    const removal = await planRemoval(connection, inventory);
+    const removal = await planRemoval(session, connection, inventory);
     if (removal.targets.length === 0 && removal.namespace !== 'goes') {
       return nothingThere(session, located.overlay, context.name, removal);
     }
     session.terminal.say(placeLine(place));
     session.terminal.say(formatRemoval(session, removal).join('\n'));
     requireAllowed('down', args, guardsOf(removal.targets.map(({ reference }) => reference)));
+    await requireRights(session, connection, demandOf(inventory, removal));
     await confirm(session, args, context, place, 'delete all of this from');
     await remove(session, connection, inventory, removal, timeout);
     connection.close();
@@ -84,10 +86,29 @@ interface Removal {
   foreign: Foreign;
 }
 
+const toRemove = ['get', 'delete'];
+
+function demandOf(inventory: Inventory, removal: Removal): Demand {
+  const { targets, staying, namespace, state } = removal;
+  const held = state.namespace;
+  const isReleased =
+    namespace === 'stays' &&
+    staying.length === 0 &&
+    held !== undefined &&
+    applyEntry(held) !== undefined &&
+    !preventsDeletion(held);
+  const rights = rightsForDown(inventory, targets, {
+    inventory: staying.length > 0 ? ['patch'] : state.parent ? ['get', 'delete'] : [],
+    namespace: namespace === 'goes' ? ['get', 'delete'] : isReleased ? ['patch'] : [],
+  });
+  const reading = rightsToRead(inventory, state.discovery, state.parent?.state.groupKinds ?? [], toRemove);
+  return { inventory, rights, whole: [...reading, ...rights], role: 'down', isNew: false };
+}
+
 const noForeign: Foreign = { objects: [], unknown: [] };
 
-async function planRemoval(connection: Connection, inventory: Inventory): Promise<Removal> {
-  const state = await readEverything(connection, inventory);
+async function planRemoval(session: Session, connection: Connection, inventory: Inventory): Promise<Removal> {
+  const state = await readAllowed(session, connection, inventory, 'down', toRemove);
   const members = state.members.filter(
     ({ kind, apiVersion }) => !(kind === 'Namespace' && apiVersion === 'v1'),
   );

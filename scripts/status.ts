@@ -5,11 +5,11 @@ import { afterwards, expectCluster, recognize } from './lib/identity.ts';
 import { isOwned } from './lib/inventory.ts';
 import { type Readiness, readinessOf } from './lib/kstatus.ts';
 import { findKubectl } from './lib/kubectl.ts';
-import { readEverything } from './lib/live.ts';
 import { inventoryFor, locate } from './lib/locate.ts';
 import { type KubeObject, referenceOf, titleOf } from './lib/manifest.ts';
 import { outputOf } from './lib/output.ts';
 import { type Place, placeLine } from './lib/report.ts';
+import { readAllowed } from './lib/rights.ts';
 import type { Session } from './lib/session.ts';
 import { formatTable } from './lib/terminal.ts';
 import { imagesOf } from './lib/verify.ts';
@@ -30,7 +30,7 @@ export const command: Command = {
     const connection = await connect(session, findKubectl(session, located.sandbox), context);
     const reading = async () => {
       const inventory = await inventoryFor(connection, located);
-      const state = inventory && (await readEverything(connection, inventory));
+      const state = inventory && (await readAllowed(session, connection, inventory, 'status'));
       return { inventory, state };
     };
     const [{ inventory, state }] = await afterwards(recognize(session, connection, expectation), reading());

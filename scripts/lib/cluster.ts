@@ -3,6 +3,7 @@ import { type Connection, connect } from './connection.ts';
 import type { Contract } from './contract.ts';
 import { formatProblem, type Problem, StrataError, sortProblems } from './errors.ts';
 import { afterwards, type Expectation, expectCluster, type Recognized, recognize } from './identity.ts';
+import { staysBecause } from './inventory.ts';
 import { type Context, isLocal, readKubeconfig } from './kubeconfig.ts';
 import {
   type ClusterState,
@@ -13,12 +14,21 @@ import {
   readLive,
   readState,
   readUsers,
+  usersFor,
 } from './live.ts';
 import { groupKindOf, referenceOf, textAt } from './manifest.ts';
 import { makePlan, type Objection, objectionsTo, type Plan, type PlanInput, surplusOf } from './plan.ts';
 import { type Destination, type Prepared, prepare, renderVerified } from './prepare.ts';
 import type { Rendered } from './render.ts';
 import type { Place } from './report.ts';
+import {
+  type Demand,
+  type NeedsOfUp,
+  rightsForRoles,
+  rightsForUp,
+  rightsRefusal,
+  withRightsExplained,
+} from './rights.ts';
 import type { SandboxInfo } from './sandbox.ts';
 import type { Session } from './session.ts';
 import { chooseContext } from './target.ts';
@@ -105,6 +115,8 @@ export async function confirm(
 export interface Compared {
   connection: Connection;
   recognized: Recognized;
+  /** The rights that the plan takes. */
+  demand: Demand;
   state: ClusterState;
   plan: Plan;
 }
@@ -139,11 +151,33 @@ async function connectWhile(
   return { connection: connected.value, ground, recognizing, rendered: rendered.value };
 }
 
+function demandOf(needs: NeedsOfUp, isNew: boolean): Demand {
+  const { inventory } = needs;
+  return { inventory, rights: rightsForUp(needs), whole: rightsForRoles(needs), role: 'up', isNew };
+}
+
 /**
  * Asks the server what it would make of the manifests.
  * @throws StrataError CONFLICT, NOT_OWNED, CLUSTER_REFUSED with every objection
  */
 async function compare(
+  session: Session,
+  opened: Opened,
+  prepared: Destination,
+  force: boolean,
+): Promise<Compared> {
+  const { inventory } = prepared;
+  const objects = opened.rendered.manifests.map(({ object }) => object);
+  return withRightsExplained(
+    session,
+    opened.connection,
+    () => compareAllowed(session, opened, prepared, force),
+    (discovery) => demandOf({ inventory, discovery, objects }, false),
+  );
+}
+
+async function compareAllowed(
+  session: Session,
   { connection, ground, recognizing, rendered }: Opened,
   prepared: Destination,
   force: boolean,
@@ -173,10 +207,20 @@ async function compare(
     surplus.length > 0 ? readUsers(connection, state, prepared.namespace) : new Map(),
     ...objects.map((object) => dryRun(connection, state, object, { force, ownKinds })),
   ]);
+  const known = {
+    state,
+    live,
+    surplus: surplus
+      .filter((object) => staysBecause(inventory, object) === undefined)
+      .map(referenceOf)
+      .map((reference) => ({ reference, isUsed: usersFor(users, reference).length > 0 })),
+  };
+  const { discovery } = state;
+  const demand = demandOf({ inventory, discovery, objects, known }, state.namespace === undefined);
   const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users };
   const objections = objectionsTo(input);
-  if (objections.length > 0) throw await explainObjections(connection, objections, prepared);
-  return { connection, recognized, state, plan: makePlan(input) };
+  if (objections.length > 0) throw await explainObjections(session, connection, objections, demand);
+  return { connection, recognized, demand, state, plan: makePlan(input) };
 }
 
 function refuseTerminating(connection: Connection, state: ClusterState, namespace: string): void {
@@ -187,19 +231,21 @@ function refuseTerminating(connection: Connection, state: ClusterState, namespac
 }
 
 async function explainObjections(
+  session: Session,
   connection: Connection,
   objections: readonly Objection[],
-  prepared: Destination,
+  demand: Demand,
 ): Promise<StrataError> {
+  const { inventory } = demand;
+  const lacksRight = ({ message }: Problem): boolean => /\bUser "[^"]*" cannot /.test(message);
   const problems = await Promise.all(
     objections.map(async (objection): Promise<Problem> => {
       const port = /nodePort.*?: (\d+): provided port is already allocated/.exec(objection.message)?.[1];
       const holder = port && (await holderOfNodePort(connection, Number(port)));
-      const isForbidden = /\bUser "[^"]*" cannot /.test(objection.message);
       const hint = holder
         ? `node port ${port} is held by Service ${holder}: take another one, or delete that`
-        : isForbidden
-          ? `ask for the right, then check with: kubectl --context ${connection.context.name} auth can-i --list -n ${prepared.namespace}`
+        : lacksRight(objection)
+          ? `ask for the right, then check with: kubectl --context ${connection.context.name} auth can-i --list -n ${inventory.namespace}`
           : undefined;
       return {
         ...objection,
@@ -207,6 +253,11 @@ async function explainObjections(
       };
     }),
   );
+  if (objections.some(lacksRight)) {
+    const others = sortProblems(problems.filter((problem) => !lacksRight(problem)));
+    const refusal = await rightsRefusal(session, connection, { ...demand, problems: others });
+    if (refusal) return refusal;
+  }
   const kinds = new Set(objections.map(({ kind }) => kind));
   const code = kinds.has('not owned') ? 'NOT_OWNED' : kinds.has('refused') ? 'CLUSTER_REFUSED' : 'CONFLICT';
   const summary = {
@@ -217,7 +268,9 @@ async function explainObjections(
   return new StrataError(code, summary, {
     problems: sortProblems(problems),
     hint:
-      code === 'CONFLICT' ? `take the fields over: --force-conflicts` : `npm run diff -- ${prepared.overlay}`,
+      code === 'CONFLICT'
+        ? `take the fields over: --force-conflicts`
+        : `npm run diff -- ${inventory.overlay}`,
   });
 }
 
@@ -270,7 +323,7 @@ async function planManifests<From extends Destination>(
   const { context } = opened.connection;
   const renderedAt = clock.now();
   terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
-  const compared = await compare(opened, prepared, isSet(args, 'force-conflicts'));
+  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'));
   const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
   return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, durations };
 }

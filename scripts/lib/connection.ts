@@ -248,6 +248,12 @@ function pause(attempt: number, retryAfter: string | undefined): number {
   return seconds > 0 ? Math.min(seconds, 10) * 1000 : 100 * 2 ** attempt;
 }
 
+const forbidden = Symbol('forbidden');
+
+/** Whether the error is a 403 of the server, which more rights would mend. */
+export const isForbidden = (error: unknown): boolean =>
+  error instanceof StrataError && error.cause === forbidden;
+
 /**
  * The login did not arrive: a client certificate is sent only where the server asks for one of its CA, and who sends
  * nothing is anonymous (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests).
@@ -276,6 +282,7 @@ export function refusal(
   if (answer.status === 403) {
     return new StrataError('CLUSTER_REFUSED', `not allowed: ${said}`, {
       hint: `ask for the right, then check with: kubectl --context ${name} auth can-i --list`,
+      cause: forbidden,
     });
   }
   return new StrataError(

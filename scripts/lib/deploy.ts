@@ -13,6 +13,7 @@ import { type Plan, surplusOf } from './plan.ts';
 import type { Destination } from './prepare.ts';
 import { deleteAll, doomed } from './prune.ts';
 import { formatPlan, placeLine } from './report.ts';
+import { requireRights } from './rights.ts';
 import { formatDuration, type Session } from './session.ts';
 import { readVersion } from './version.ts';
 import { waitUntilCurrent } from './wait.ts';
@@ -50,7 +51,10 @@ export async function deploy(
     `  rendered in ${formatDuration(durations.rendering)}, compared in ${formatDuration(durations.comparing)}`,
   );
   requireAllowed(options.command, args, guardsOfPlan(plan));
-  if (plan.isChanged) await confirm(session, args, context, place, options.deed);
+  if (plan.isChanged) {
+    await requireRights(session, connection, planned.demand);
+    await confirm(session, args, context, place, options.deed);
+  }
   planned.recognized.record();
 
   const pending = await applyPlan(session, args, planned);

@@ -256,7 +256,8 @@ function conflictsOf(body: unknown): { manager: string; field: string }[] {
     }));
 }
 
-const userKinds = ['Pod', 'ReplicaSet.apps', 'ControllerRevision.apps', 'Job.batch'];
+/** What keeps a ConfigMap or Secret in use. */
+export const userKinds = ['Pod', 'ReplicaSet.apps', 'ControllerRevision.apps', 'Job.batch'];
 
 /** Which Pods, ReplicaSets, ControllerRevisions and Jobs still use which ConfigMap or Secret; by `mentionKey`. */
 export async function readUsers(

@@ -39,7 +39,7 @@ const replicaSetResource: Resource = {
 };
 
 /** Kinds without a controller that reports on them: there means Current. */
-const passive = new Set([
+export const passive = new Set([
   'ConfigMap',
   'Secret',
   'ServiceAccount',

@@ -1,0 +1,111 @@
+import { setImmediate } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Connection, Request } from '../scripts/lib/connection.ts';
+import { inventoryOf } from '../scripts/lib/inventory.ts';
+import { type Demand, formatRoles, missingRights, type Right } from '../scripts/lib/rights.ts';
+
+const right = (over: Partial<Right> = {}): Right => ({
+  verb: 'patch',
+  group: 'apps',
+  resource: 'deployments',
+  namespace: 'shop',
+  names: [],
+  lack: undefined,
+  ...over,
+});
+
+interface Attributes {
+  verb: string;
+  name?: string;
+}
+
+interface Reviewer {
+  connection: Connection;
+  asked: Attributes[];
+  /** How many questions were out when the first answer came. */
+  atOnce(): number;
+}
+
+function reviewer(isAllowed: (attributes: Attributes) => boolean | undefined): Reviewer {
+  const asked: Attributes[] = [];
+  let atOnce: number | undefined;
+  const connection: Connection = {
+    context: { name: 'prod', cluster: 'c', server: 'https://a', user: 'u', usesExec: false },
+    async request({ body }: Request) {
+      const attributes = (body as { spec: { resourceAttributes: Attributes } }).spec.resourceAttributes;
+      asked.push(attributes);
+      await setImmediate();
+      atOnce ??= asked.length;
+      const allowed = isAllowed(attributes);
+      return allowed === undefined
+        ? { status: 500, body: {} }
+        : { status: 201, body: { status: { allowed } } };
+    },
+    get: async () => undefined,
+    watch: async () => {},
+    close() {},
+  };
+  return { connection, asked, atOnce: () => atOnce ?? 0 };
+}
+
+const missing = suite('missingRights');
+
+missing('are asked for all at once: the last question is out before the first answer is in', async () => {
+  const rights = Array.from({ length: 40 }, (_, index) => right({ resource: `kind${index}` }));
+  const { connection, asked, atOnce } = reviewer(() => true);
+  assert.equal(await missingRights(connection, rights), []);
+  assert.equal([asked.length, atOnce()], [40, 40]);
+});
+
+missing('are those that are denied for the kind and for the name too', async () => {
+  const { connection, asked } = reviewer(({ verb, name }) => verb === 'list' || name === 'mine');
+  const found = await missingRights(connection, [
+    right({ verb: 'list' }),
+    right({ verb: 'create' }),
+    right({ names: ['mine', 'other'] }),
+  ]);
+  assert.equal(found, [right({ verb: 'create' }), right({ names: ['other'] })]);
+  assert.is(asked.length, 5);
+});
+
+missing('are none that the server does not answer for', async () => {
+  const { connection } = reviewer(() => undefined);
+  assert.equal(await missingRights(connection, [right()]), []);
+});
+
+const roles = suite('formatRoles');
+
+roles('have the verbs of a kind once, names for objects of the cluster alone, and their own binding', () => {
+  const whole = [
+    right({ names: ['frontend'] }),
+    right({ names: ['backend'] }),
+    right({ verb: 'list' }),
+    right({ resource: 'statefulsets' }),
+    right({ resource: 'statefulsets', verb: 'list' }),
+    right({ group: '', resource: 'namespaces', namespace: '', verb: 'get', names: ['shop'] }),
+  ];
+  const demand: Demand = {
+    inventory: inventoryOf('prod', 'shop'),
+    rights: [],
+    whole,
+    role: 'up',
+    isNew: false,
+  };
+  const text = formatRoles(demand, 'system:serviceaccount:ci:deployer');
+  const documents = text.split('---\n');
+  assert.equal(
+    documents.map((document) => /^kind: (.*)$/m.exec(document)?.[1]),
+    ['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding'],
+  );
+  assert.match(
+    documents[0]!,
+    /resources:\n {6}- deployments\n {6}- statefulsets\n {4}verbs:\n {6}- list\n {6}- patch\n$/,
+  );
+  assert.match(documents[2]!, /name: strata-prod-up-shop\n[\s\S]*resourceNames:\n {6}- shop\n/);
+  assert.match(documents[1]!, /kind: ServiceAccount\n {4}namespace: ci\n {4}name: deployer\n/);
+  assert.match(formatRoles(demand, 'jane'), /kind: User\n {4}name: jane\n/);
+});
+
+missing.run();
+roles.run();
