@@ -26,6 +26,7 @@ export const command: Command = {
   notes: [
     'Exit status: 0 clean, 1 changed, 2 usage or configuration, 3 the cluster or a tool refused.',
     'OVERLAY is minikube unless given. Secrets are shown by key and length, never by value.',
+    'A secret that is still a placeholder is a warning here; up refuses it.',
   ].join('\n'),
   async run(session, args) {
     const output = outputOf(args);

@@ -11,12 +11,16 @@ import type { Session } from './lib/session.ts';
 import { clip, formatTable, type Style, type Terminal } from './lib/terminal.ts';
 import { type EnvReport, type EnvValue, readEnvValues, throwOnEnvErrors } from './lib/values.ts';
 
-/** `default`: from strata.yaml. `unset`: optional and not set, so nothing is generated for it. */
-type State = 'set' | 'default' | 'empty' | 'unset' | 'missing';
+/**
+ * `default`: from strata.yaml. `unset`: optional and not set, so nothing is generated for it.
+ * `placeholder`: a secret that `up` refuses.
+ */
+type State = 'set' | 'default' | 'empty' | 'unset' | 'missing' | 'placeholder';
 
-function stateOf({ field, value, source }: EnvValue): State {
+function stateOf({ field, value, source, placeholder }: EnvValue): State {
   if (value === undefined) return field.optional ? 'unset' : 'missing';
   if (value === '') return 'empty';
+  if (placeholder !== undefined) return 'placeholder';
   return source?.kind === 'default' ? 'default' : 'set';
 }
 
@@ -44,6 +48,7 @@ function stateText(entry: EnvValue, secretKeys: ReadonlySet<string>, style: Styl
   if (state === 'missing') return style.red('missing');
   if (state === 'unset') return style.dim('not set');
   if (state === 'empty') return style.dim('empty');
+  if (state === 'placeholder') return style.yellow(`placeholder (${[...value].length} characters)`);
   return secretKeys.has(field.envKey) ? `set (${[...value].length} characters)` : clip(printed(value), 24);
 }
 
@@ -107,6 +112,7 @@ async function show(session: Session, args: Arguments, overlay: string): Promise
     envFiles: textsOf(args, 'env-file'),
     fromProcess: isSet(args, 'from-process'),
     sandboxEnvFile: sandbox?.envFile,
+    placeholders: sandbox ? 'ignore' : 'tell',
   });
   if (output === 'json') terminal.json(jsonOf(overlay, report));
   else terminal.data(fitted(tableOf(report.values, terminal.outStyle), terminal));
@@ -164,7 +170,7 @@ async function init(session: Session, overlay: string): Promise<number> {
 
 async function sayWhatIsNext(session: Session, overlay: string): Promise<number> {
   const { terminal } = session;
-  const { problems } = await readEnvValues(session, overlay);
+  const { problems } = await readEnvValues(session, overlay, { placeholders: 'refuse' });
   for (const problem of problems) {
     // What is still to be filled in is no failure of this command.
     terminal.say(
@@ -184,6 +190,7 @@ export const command: Command = {
   notes: [
     'Values of secrets are never shown, only their length. OVERLAY is minikube unless given.',
     'Exit status: 0 all is set, 2 something is missing or invalid; the table is printed either way.',
+    'A secret that is still a placeholder is a warning here; up refuses it.',
   ].join('\n'),
   async run(session, args) {
     const overlay = overlayOf(args);

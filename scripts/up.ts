@@ -27,12 +27,16 @@ export const command: Command = {
     'A plan that deletes more than half of what is there, or a PersistentVolumeClaim, PersistentVolume or',
     'CustomResourceDefinition, is refused until --allow-delete names it.',
     'OVERLAY is minikube unless given. Asks before it changes a cluster that is not local.',
+    'Refuses secrets that are still placeholders, before anything is sent; the sandbox takes them.',
   ].join('\n'),
   async run(session, args) {
     const started = session.clock.now();
     const timeout = parseDuration(textOf(args, 'timeout') ?? '5m');
-    const planned = await planOverlay(session, args, (context, overlay) =>
-      requireConfirmable(session, args, context, `up -- ${overlay}`),
+    const planned = await planOverlay(
+      session,
+      args,
+      (context, overlay) => requireConfirmable(session, args, context, `up -- ${overlay}`),
+      'refuse',
     );
     await deploy(session, args, planned, {
       command: 'up',

@@ -136,7 +136,7 @@ function writeTree(root: string, count: number, context: string): void {
   writeFileSync(path.join(overlay, 'strata.yaml'), JSON.stringify(contract));
   const lines = names.flatMap((name) => [
     `CONFIG_${name.toUpperCase()}=value of ${name}`,
-    `SECRET_${name.toUpperCase()}=s3cret-of-${name}-0123456789`,
+    `SECRET_${name.toUpperCase()}=tide-of-${name}-7b41c0e9d2`,
   ]);
   writeFileSync(path.join(root, '.env'), `${lines.join('\n')}\n`, { mode: 0o600 });
 }

@@ -426,6 +426,57 @@ for (const [title, prepare, expected] of [
 
 envFiles.run();
 
+const contextTo = (name: string, server: string): object => ({
+  'current-context': name,
+  contexts: [{ name, context: { cluster: name, user: name } }],
+  clusters: [{ name, cluster: { server } }],
+  users: [{ name, user: { token: 'x' } }],
+});
+
+const placeholders = suite('secrets that are placeholders');
+
+const halfFilled = [
+  'BETTER_AUTH_SECRET=your-better-auth-secret-of-32-characters',
+  `JWT_SECRET='${canaries.JWT_SECRET}'`,
+  'DATABASE_URL=postgresql+asyncpg://user:password@ep-xxx.eu-central-1.aws.neon.tech/todo?ssl=require',
+  'DEBUG=perhaps',
+].join('\n');
+
+placeholders('up refuses them before kubectl is called, together with all else that is wrong', () =>
+  withDesk(async (desk) => {
+    const trace = path.join(desk.folder, 'called');
+    desk.fakeKubectl(`: >'${trace}'`);
+    desk.write('.env', halfFilled);
+    const KUBECONFIG = desk.kubeconfig('kubeconfig', contextTo('minikube', 'https://127.0.0.1:1'));
+    const expected = {
+      status: 2,
+      code: 'ENV_INVALID',
+      message: 'env values for minikube',
+      next: 'npm run env',
+    };
+    const { stderr } = await desk.fail(expected, ['up'], { environment: { KUBECONFIG } });
+    assert.match(stderr, /^error: \.env:1 {2}BETTER_AUTH_SECRET: is no secret: it is made of words/m);
+    assert.match(stderr, /^error: \.env:3 {2}DATABASE_URL: is no secret: the credential in it is/m);
+    assert.match(stderr, /^error: \.env:4 {2}DEBUG: format boolean/m);
+    assert.not.match(stderr, /JWT_SECRET|your-better|user:password|ep-xxx/);
+    assert.not.ok(existsSync(trace), 'kubectl was not called');
+  }),
+);
+
+for (const command of ['diff', 'render', 'generate']) {
+  placeholders(`${command} says so and goes on`, () =>
+    withDesk(async (desk) => {
+      desk.fakeKubectl('exit 7');
+      desk.write('.env', halfFilled.replace('perhaps', 'true'));
+      const KUBECONFIG = desk.kubeconfig('kubeconfig', contextTo('minikube', 'https://127.0.0.1:1'));
+      const { status, stderr } = await desk.runHere([command], { KUBECONFIG });
+      assert.is(status, command === 'generate' ? 0 : 3, stderr);
+      assert.match(stderr, /^warning: \.env:1 {2}BETTER_AUTH_SECRET: is no secret: /m);
+      assert.match(stderr, /^warning: \.env:3 {2}DATABASE_URL: is no secret: /m);
+    }),
+  );
+}
+
 const programs = suite('kubectl');
 
 for (const [title, script, version, expected] of [
@@ -507,16 +558,10 @@ programs('is nowhere: says so', () =>
   }),
 );
 
+placeholders.run();
 programs.run();
 
 const targets = suite('kubeconfig');
-
-const contextTo = (name: string, server: string): object => ({
-  'current-context': name,
-  contexts: [{ name, context: { cluster: name, user: name } }],
-  clusters: [{ name, cluster: { server } }],
-  users: [{ name, user: { token: 'x' } }],
-});
 
 for (const [title, words, content, expected] of [
   [

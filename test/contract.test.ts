@@ -159,6 +159,12 @@ for (const [name, text, ...messages] of [
     'a.yaml:3 only secrets are generated; a ConfigMap can be read by anybody',
   ],
   [
+    'a placeholder in a ConfigMap',
+    inField('default: x, placeholder: allow'),
+    'a.yaml:3 only secrets are looked at for placeholders',
+  ],
+  ['a placeholder rule with a typo', inSecret('placeholder: alow'), 'a.yaml:3 expected allow or refuse'],
+  [
     'a baked secret',
     inSecret('buildTime: true'),
     'a.yaml:3 a secret cannot be baked into an image: it would be readable by everybody who has the image',
@@ -247,7 +253,7 @@ for (const [name, text, ...messages] of [
     'secrets:\n  S:\n  s:\n    K: { minLength: 0, x: 1 }\n',
     'a.yaml:2 is no object name: expected at most 242 of a-z, 0-9, - and ., with a letter or digit at both ends of each part',
     'a.yaml:4 expected a whole number from 1',
-    'a.yaml:4 unknown field; known here: env, optional, format, oneOf, pattern, minLength, description, generate',
+    'a.yaml:4 unknown field; known here: env, optional, format, oneOf, pattern, minLength, description, generate, placeholder',
   ],
 ] as [string, string, ...string[]][]) {
   faults(`tells ${name}`, () => assert.equal(told(text), messages));

@@ -39,7 +39,7 @@ function strata(root: string, ...args: string[]): { status: number | null; stdou
 const table = suite('npm run env');
 
 table('shows key, source, destination and state, and no secret', async () => {
-  await withTree({ ...tree, '.env': 'TOKEN=s3cr3t-t0ken\nSALT=pepper\nEXTRA=\n' }, (root) => {
+  await withTree({ ...tree, '.env': 'TOKEN=0rchid-t0ads\nSALT=pepper\nEXTRA=\n' }, (root) => {
     const { status, stdout, stderr } = strata(root);
     const rows = [
       ['KEY  ', 'STATE              ', 'SOURCE                                 ', 'GOES TO'],
@@ -56,7 +56,7 @@ table('shows key, source, destination and state, and no secret', async () => {
 
 table('is printed although something is wrong, with the report and exit 2', async () => {
   await withTree(
-    { ...tree, '.env': 'TOKEN=s3cr3t-t0ken\nMODE=s3cr3t-t0ken\nNAMES=x\nbroken s3cr3t-t0ken\n' },
+    { ...tree, '.env': 'TOKEN=0rchid-t0ads\nMODE=0rchid-t0ads\nNAMES=x\nbroken 0rchid-t0ads\n' },
     (root) => {
       const { status, stdout, stderr } = strata(root);
       assert.is(status, 2);
@@ -67,7 +67,7 @@ table('is printed although something is wrong, with the report and exit 2', asyn
       assert.match(stderr, /^error: \.env:4: dotenv cannot read this line/m);
       assert.match(stderr, /^error: base\/strata\.yaml:2 {2}SALT: is missing/m);
       assert.match(stderr, /^error: the env values for minikube are not valid \[ENV_INVALID\]$/m);
-      assert.not.match(stdout + stderr, /s3cr3t/);
+      assert.not.match(stdout + stderr, /0rchid/);
     },
   );
 });
@@ -86,7 +86,7 @@ table('hides a secret that the contract puts into a ConfigMap as well', async ()
 });
 
 table('is JSON with --output json, with lengths of secrets and values of the rest', async () => {
-  await withTree({ ...tree, env: 'TOKEN=s3cr3t-t0ken\nSALT=pepper\nOTHER=x' }, (root) => {
+  await withTree({ ...tree, env: 'TOKEN=0rchid-t0ads\nSALT=pepper\nOTHER=x' }, (root) => {
     const { status, stdout, stderr } = strata(
       root,
       'minikube',
@@ -129,7 +129,24 @@ table('is JSON with --output json, with lengths of secrets and values of the res
         length: 12,
       },
     ]);
-    assert.not.match(stdout, /s3cr3t|pepper/);
+    assert.not.match(stdout, /0rchid|pepper/);
+  });
+});
+
+table('says which secrets are still placeholders, as up would', async () => {
+  await withTree({ ...tree, '.env': 'TOKEN=changeme\nSALT=pepper\n' }, (root) => {
+    const { status, stdout, stderr } = strata(root);
+    assert.is(status, 0);
+    assert.match(stdout, /^TOKEN {2,}placeholder \(8 characters\) {2}\.env:1 /m);
+    assert.match(stdout, /^SALT {2,}set \(6 characters\) /m);
+    assert.match(stderr, /^warning: \.env:1 {2}TOKEN: is no secret: it is made of words/m);
+    assert.match(
+      stderr,
+      /`placeholder: allow` for s\[TOKEN\] \(base\/strata\.yaml:2\) and t\[TOKEN\] \(base/,
+    );
+    const { values } = JSON.parse(strata(root, '--output', 'json').stdout);
+    assert.is(values.find(({ key }: { key: string }) => key === 'TOKEN').state, 'placeholder');
+    assert.not.match(stdout + stderr, /changeme/);
   });
 });
 
@@ -184,13 +201,21 @@ init('writes .env for the owner alone, with generated keys, and says what is nex
   });
 });
 
+init('names what .env.example leaves as a placeholder among what is to do', async () => {
+  await withTree({ ...tree, '.env.example': 'TOKEN="mallard-7Qe"\nSALT=\n' }, (root) => {
+    const { status, stderr } = strata(root, '--init');
+    assert.is(status, 0);
+    assert.match(stderr, /^to do: \.env:1 {2}TOKEN: is no secret: it is what \.env\.example says/m);
+  });
+});
+
 init('changes nothing where .env exists, and names the generated keys that are empty', async () => {
-  await withTree({ ...tree, '.env': 'TOKEN=s3cr3t-t0ken\nSALT=\n' }, (root) => {
+  await withTree({ ...tree, '.env': 'TOKEN=0rchid-t0ads\nSALT=\n' }, (root) => {
     const { status, stderr } = strata(root, '--init');
     assert.is(status, 2);
     assert.match(stderr, /^error: \.env:2 {2}SALT: is empty$/m);
     assert.match(stderr, /\.env exists already; nothing was changed \[FILE_UNWRITABLE\]/);
-    assert.is(readFileSync(path.join(root, '.env'), 'utf8'), 'TOKEN=s3cr3t-t0ken\nSALT=\n');
+    assert.is(readFileSync(path.join(root, '.env'), 'utf8'), 'TOKEN=0rchid-t0ads\nSALT=\n');
   });
 });
 

@@ -54,7 +54,7 @@ function check(texts: readonly string[], options: CheckOptions = {}, of = contra
 }
 
 const resolving = suite('checkValues, values');
-const enough = 'TOKEN=abc\nSALT=x\n';
+const enough = 'TOKEN=abd\nSALT=x\n';
 
 resolving('come from files, defaults or nowhere', () => {
   const { values, told } = check([enough]);
@@ -62,8 +62,8 @@ resolving('come from files, defaults or nowhere', () => {
   assert.equal(values, {
     'config.MODE': ['dev', 'strata.yaml:4'],
     'config.NAME': [undefined, undefined],
-    'one.TOKEN': ['abc', '.env:1'],
-    'two.token': ['abc', '.env:1'],
+    'one.TOKEN': ['abd', '.env:1'],
+    'two.token': ['abd', '.env:1'],
     'two.SALT': ['x', '.env:2'],
     'two.EXTRA': [undefined, undefined],
   });
@@ -273,6 +273,98 @@ faults('never have a piece of a value', () => {
   );
 });
 
+const placeholders = suite('checkValues, placeholders');
+
+const guarded = contractOf(`
+secrets:
+  one:
+    URL: { format: postgres-url }
+    SALT: { generate: true }
+    MODE: { oneOf: [test, demo], optional: true }
+    PORT: { format: port, optional: true }
+  two:
+    url: { env: URL, placeholder: allow }
+    ALLOWED: { placeholder: allow, optional: true }
+`);
+
+const url = 'postgresql://todo:m8QzT4vKe2@ep-cool-frost-a1.eu-central-1.aws.neon.tech/todo?ssl=require';
+
+placeholders('are told once for an env key, with the reason, what to do, and no part of the value', () => {
+  const { problems } = check(['URL=postgresql://user:changeme@db/todo\nSALT=changeme\n'], {}, guarded);
+  assert.equal(problems, [
+    {
+      severity: 'warning',
+      file: '.env',
+      line: 1,
+      subject: 'URL',
+      message:
+        'is no secret: the credential in it is made of words that stand for a secret, like those of a template',
+      hint: 'put the real value there; if it is meant so: `placeholder: allow` for one[URL] (strata.yaml:4)',
+    },
+    {
+      severity: 'warning',
+      file: '.env',
+      line: 2,
+      subject: 'SALT',
+      message: 'is no secret: it is made of words that stand for a secret, like those of a template',
+      hint: '`openssl rand -base64 36` makes a good one; if it is meant so: `placeholder: allow` for one[SALT] (strata.yaml:5)',
+    },
+  ]);
+});
+
+for (const [rule, severities] of [
+  ['refuse', ['error', 'error']],
+  ['tell', ['warning', 'warning']],
+  ['ignore', []],
+] as const) {
+  placeholders(`${rule}: ${severities.join(', ') || 'nothing'}`, () => {
+    const { problems } = check(
+      ['URL=postgresql://u:<password>@db/d\nSALT=todo\n'],
+      { placeholders: rule },
+      guarded,
+    );
+    assert.equal(
+      problems.map(({ severity }) => severity),
+      severities,
+    );
+  });
+}
+
+placeholders('what the contract itself lists, numbers and what it allows are none', () => {
+  const text = `URL=${url}\nSALT=x7Lm2Vq\nMODE=test\nPORT=1234\nALLOWED=changeme\n`;
+  assert.equal(check([text], { placeholders: 'refuse' }, guarded).told, []);
+});
+
+placeholders('a host of a template is told once', () => {
+  const { told } = check(['URL=postgresql://todo:m8QzT4vKe2@db.example.com/d\nSALT=x7Lm2Vq\n'], {}, guarded);
+  assert.equal(told, [
+    'warning .env:1 URL: is no secret: the host in it is one of documentation or a template',
+  ]);
+});
+
+for (const [title, example] of [
+  ['as it stands', `URL="${url}"\n`],
+  ['commented out', `# URL=${url}\n`],
+]) {
+  placeholders(`what .env.example says is none, ${title}`, () => {
+    const { told } = check([`URL=${url}\nSALT=x7Lm2Vq\n`], { example, placeholders: 'refuse' }, guarded);
+    assert.equal(told, [
+      'error .env:1 URL: is no secret: it is what .env.example says, which everybody can read',
+    ]);
+  });
+}
+
+placeholders('a later overlay can take the allowance back', () => {
+  const { contract: merged } = buildContract([
+    { file: 'a.yaml', text: 'secrets: {s: {A: {placeholder: allow}, B: {placeholder: allow}}}' },
+    { file: 'b.yaml', text: 'secrets: {s: {B: {placeholder: refuse}}}' },
+  ]);
+  assert.equal(
+    check(['A=changeme\nB=changeme\n'], {}, merged).problems.map(({ subject }) => subject),
+    ['B'],
+  );
+});
+
 const loading = suite('loadEnvValues');
 
 const tree = {
@@ -398,4 +490,5 @@ loading('refuses a file of more than 16 MiB', async () => {
 resolving.run();
 missing.run();
 faults.run();
+placeholders.run();
 loading.run();

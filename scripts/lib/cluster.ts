@@ -32,6 +32,7 @@ import {
 import type { SandboxInfo } from './sandbox.ts';
 import type { Session } from './session.ts';
 import { chooseContext } from './target.ts';
+import type { PlaceholderRule } from './values.ts';
 
 export interface TargetInput {
   overlay: string;
@@ -336,9 +337,10 @@ export async function planOverlay(
   session: Session,
   args: Arguments,
   mayGoTo: (context: Context, overlay: string) => void = () => {},
+  placeholders: PlaceholderRule = 'tell',
 ): Promise<Planned> {
   const started = session.clock.now();
-  const prepared = await prepare(session, args);
+  const prepared = await prepare(session, args, placeholders);
   const context = targetOf(session, args, targetInput(prepared));
   mayGoTo(context, prepared.overlay);
   const expectation = expectCluster(session, args, context, targetInput(prepared));

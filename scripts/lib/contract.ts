@@ -26,6 +26,8 @@ export interface Field extends Rules {
   default?: string;
   description?: string;
   generate: boolean;
+  /** What stands in for a secret is taken for one. */
+  allowsPlaceholder?: true;
   buildTime: boolean;
   /** Where the field was last named; `defaultPlace` where its default was last set. */
   place: Place;
@@ -89,6 +91,7 @@ const misplaced: Record<string, string> = {
   'secrets.buildTime':
     'a secret cannot be baked into an image: it would be readable by everybody who has the image',
   'configMaps.generate': 'only secrets are generated; a ConfigMap can be read by anybody',
+  'configMaps.placeholder': 'only secrets are looked at for placeholders',
 };
 
 const misplacedHints: Record<string, string> = {
@@ -106,6 +109,7 @@ const expected: Record<string, string> = {
   minLength: 'a whole number from 1',
   description: 'a text',
   generate: 'true or false',
+  placeholder: 'allow or refuse',
   buildTime: 'true or false',
 };
 
@@ -262,6 +266,7 @@ function fieldFrom(
     ...present<number>(record, 'minLength'),
     ...present<string>(record, 'description'),
     generate: record.generate === true,
+    ...(record.placeholder === 'allow' ? { allowsPlaceholder: true } : {}),
     buildTime: record.buildTime === true,
     place: lastPlace(sources, steps)!,
     ...(defaultPlace ? { defaultPlace } : {}),

@@ -1,3 +1,4 @@
+import { isPlaceholderHost } from './placeholder.ts';
 import { type FormatName, formatNames } from './schema.ts';
 
 /** What is wrong with a value, said without the value or any part of it. */
@@ -143,8 +144,7 @@ function parsePostgresUrl(value: string): PostgresUrl | string {
   };
 }
 
-const placeholderHost =
-  /^(host|hostname|your[-_.].*|.*[<>{}].*|.*(^|[-.])(example|placeholder|changeme|xxx+)([-.].*)?)$/i;
+export const placeholderHostWarning = 'the host looks like a placeholder';
 
 function schemeWarnings(url: PostgresUrl): string[] {
   if (url.scheme === 'postgresql') return [];
@@ -175,7 +175,7 @@ function hostWarnings(url: PostgresUrl): string[] {
       'the host is this machine: inside a container that is the container itself (minikube: host.minikube.internal)',
     ];
   }
-  if (placeholderHost.test(host)) return ['the host looks like a placeholder'];
+  if (isPlaceholderHost(host)) return [placeholderHostWarning];
   return [];
 }
 

@@ -17,7 +17,7 @@ import { diskTreeFiles, readLayers, readNamespace, resolveOverlay } from './over
 import { type Rendered, render } from './render.ts';
 import { readRunningSandbox, type SandboxInfo } from './sandbox.ts';
 import type { Session } from './session.ts';
-import { type EnvValue, loadEnvValues } from './values.ts';
+import { type EnvValue, loadEnvValues, type PlaceholderRule } from './values.ts';
 import { verify } from './verify.ts';
 
 /** Where manifests go, and what takes them there. */
@@ -74,7 +74,11 @@ async function imageRenames(root: string, folder: string): Promise<Map<string, s
  * Parse and check: nothing is written, no cluster is asked.
  * @throws StrataError with all problems of the env files and the contract
  */
-export async function prepare(session: Session, args: Arguments): Promise<Prepared> {
+export async function prepare(
+  session: Session,
+  args: Arguments,
+  placeholders: PlaceholderRule = 'tell',
+): Promise<Prepared> {
   const overlay = overlayOf(args);
   const overrides = textsOf(args, 'image').map(parseImageOverride);
   const folder = await resolveOverlay(session.root, overlay);
@@ -84,6 +88,7 @@ export async function prepare(session: Session, args: Arguments): Promise<Prepar
     envFiles: textsOf(args, 'env-file'),
     fromProcess: isSet(args, 'from-process'),
     ...(sandbox ? { sandboxEnvFile: sandbox.envFile } : {}),
+    placeholders: sandbox ? 'ignore' : placeholders,
   });
   // The throwaway env file is not the user's to mend.
   sayWarnings(

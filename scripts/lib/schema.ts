@@ -117,6 +117,12 @@ const secretField = {
       description: 'true: `npm run env -- --init` fills it with 48 random characters.',
       type: 'boolean',
     },
+    placeholder: {
+      title: 'Placeholder',
+      description:
+        'allow: `up` takes the value also where it looks like a placeholder, a published default or what .env.example says. refuse, which is the default, takes an inherited allow away.',
+      enum: ['allow', 'refuse'],
+    },
   },
 } as const;
 

@@ -10,9 +10,10 @@ import {
 } from './contract.ts';
 import { type EnvEntry, type EnvFile, parseEnvFile } from './envfile.ts';
 import { type Problem, StrataError, sortProblems, systemCode, throwOnErrors } from './errors.ts';
-import { checkRules } from './formats.ts';
+import { checkRules, placeholderHostWarning } from './formats.ts';
 import { nearest } from './nearest.ts';
 import { diskTreeFiles, resolveOverlay, unreadable } from './overlay.ts';
+import { placeholderFault } from './placeholder.ts';
 import type { Session } from './session.ts';
 
 export type ValueSource =
@@ -27,7 +28,12 @@ export interface EnvValue {
   value: string | undefined;
   /** undefined when nothing sets it. */
   source: ValueSource | undefined;
+  /** Why it is no secret although the field is one; without the value. */
+  placeholder?: string;
 }
+
+/** What a secret that is a placeholder is: an error, a warning, or nothing worth a word. */
+export type PlaceholderRule = 'refuse' | 'tell' | 'ignore';
 
 /** Environment variables by key, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -37,6 +43,10 @@ export interface CheckOptions {
   process?: Environment | undefined;
   /** The contract itself has errors: what is missing from it or from the files proves nothing. */
   incomplete?: boolean;
+  /** `tell` unless given. */
+  placeholders?: PlaceholderRule;
+  /** The text of .env.example. */
+  example?: string | undefined;
 }
 
 /** Linux: one `KEY=value` with its NUL has to fit MAX_ARG_STRLEN (include/uapi/linux/binfmts.h). */
@@ -118,7 +128,51 @@ function configMapFault(value: string): string | undefined {
   return undefined;
 }
 
-function checkValue({ field, value, source }: EnvValue): Problem[] {
+/** What the file says for each key, in the lines that are commented out too. */
+function examplesOf(text: string): Map<string, Set<string>> {
+  const examples = new Map<string, Set<string>>();
+  for (const variant of [text, text.replace(/^#[ \t]*(?=[A-Za-z_][A-Za-z0-9_]*=)/gm, '')]) {
+    for (const [key, { value }] of parseEnvFile(variant, '').values)
+      examples.set(key, (examples.get(key) ?? new Set()).add(value.trim()));
+  }
+  return examples;
+}
+
+/** Formats that only values of few forms have; none of them is a secret that could be left out. */
+const openFormats: readonly (string | undefined)[] = ['port', 'integer', 'boolean'];
+
+function withPlaceholders(values: readonly EnvValue[], options: CheckOptions): EnvValue[] {
+  if (options.placeholders === 'ignore') return [...values];
+  const examples = examplesOf(options.example ?? '');
+  return values.map((entry) => {
+    const { field, value } = entry;
+    if (!value || !field.secret || field.oneOf || field.allowsPlaceholder) return entry;
+    if (openFormats.includes(field.format)) return entry;
+    const fault = placeholderFault(value, field.envKey, examples.get(field.envKey));
+    return fault === undefined ? entry : { ...entry, placeholder: fault };
+  });
+}
+
+/** One env key may feed several data keys: the override is theirs, the value is one. */
+function checkPlaceholders(values: readonly EnvValue[], options: CheckOptions): Problem[] {
+  const found = values.filter(({ placeholder }) => placeholder !== undefined);
+  return [...groupByEnvKey(found.map(({ field }) => field))].map(([key, fields]) => {
+    const { source, placeholder = '' } = found.find(({ field }) => field.envKey === key)!;
+    const real = fields.some(({ generate }) => generate)
+      ? '`openssl rand -base64 36` makes a good one'
+      : 'put the real value there';
+    const places = fields.map((field) => `${destinationOf(field)} (${field.place.file}:${field.place.line})`);
+    return {
+      severity: options.placeholders === 'refuse' ? 'error' : 'warning',
+      ...placeOf(source),
+      subject: key,
+      message: `is no secret: ${/^(?:a|the) /.test(placeholder) ? '' : 'it '}${placeholder}${inProcess(source)}`,
+      hint: `${real}; if it is meant so: \`placeholder: allow\` for ${places.join(' and ')}`,
+    };
+  });
+}
+
+function checkValue({ field, value, source, placeholder }: EnvValue): Problem[] {
   if (value === undefined || value === '') return [];
   const problem = (severity: Problem['severity'], message: string, hint?: string): Problem => ({
     severity,
@@ -130,7 +184,10 @@ function checkValue({ field, value, source }: EnvValue): Problem[] {
   const { errors, warnings } = checkRules(field, value);
   const problems = [
     ...errors.map((message) => problem('error', message)),
-    ...warnings.map((message) => problem('warning', message)),
+    ...warnings
+      // Told with the other placeholders.
+      .filter((message) => placeholder === undefined || message !== placeholderHostWarning)
+      .map((message) => problem('warning', message)),
   ];
   const bytes = Buffer.byteLength(`${field.dataKey}=${value}`) + 1;
   if (bytes > mostVariableBytes) {
@@ -209,10 +266,14 @@ export function checkValues(
   layers: readonly EnvFile[],
   options: CheckOptions = {},
 ): { values: EnvValue[]; problems: Problem[] } {
-  const values = contract.fields.map((field) => resolve(field, settingOf(field.envKey, layers, options)));
+  const values = withPlaceholders(
+    contract.fields.map((field) => resolve(field, settingOf(field.envKey, layers, options))),
+    options,
+  );
   const problems = [
     ...layers.flatMap((layer) => layer.problems),
     ...values.flatMap(checkValue),
+    ...checkPlaceholders(values, options),
     ...contract.objects.flatMap((object) => checkObject(object, values)),
     ...(options.incomplete ? [] : checkMissing(values, layers)),
     ...(options.incomplete ? [] : checkUnknown(contract, layers)),
@@ -226,6 +287,8 @@ export interface EnvOptions {
   fromProcess?: boolean;
   /** Absolute path of the sandbox's throwaway env file; used unless `envFiles` names others. */
   sandboxEnvFile?: string | undefined;
+  /** `tell` unless given. */
+  placeholders?: PlaceholderRule;
 }
 
 /** Twice what one object may hold, several times over: more is some other file. */
@@ -333,7 +396,8 @@ export async function readEnvValues(
   options: EnvOptions = {},
 ): Promise<EnvReport> {
   const folder = await resolveOverlay(session.root, overlay);
-  const { contract, problems: ofContract } = await readContract(diskTreeFiles(session.root), folder);
+  const files = diskTreeFiles(session.root);
+  const { contract, problems: ofContract } = await readContract(files, folder);
   const keys = new Set(contract.fields.map(({ envKey }) => envKey));
   const layers = [];
   for (const place of envPaths(session, overlay, options)) layers.push(...(await readLayer(place, keys)));
@@ -341,6 +405,9 @@ export async function readEnvValues(
   const checks: CheckOptions = {
     process: options.fromProcess ? session.environment : undefined,
     incomplete: !contractIsValid,
+    placeholders: options.placeholders ?? 'tell',
+    // Whoever cannot read it has not copied it either.
+    example: await files.read('.env.example').catch(() => undefined),
   };
   registerSecrets(session, contract, layers);
   const { values, problems } = checkValues(contract, layers, checks);

@@ -123,6 +123,41 @@ target('a cluster that is not local is changed only with --yes when nobody can b
   }),
 );
 
+target('a secret that is a placeholder gets not one byte either, on minikube too, unless it is allowed', () =>
+  withListener((listener) =>
+    withDeployment({}, async (deployment) => {
+      deployment.setSecret('JWT_SECRET', 'change-me-to-a-long-random-string');
+      const environment = { KUBECONFIG: kubeconfigOf(deployment, 'minikube', listener.url) };
+      const refused = await deployment.expect(2, 'up', [], { environment });
+      assert.match(refused.stderr, /^error: \.env:2 {2}JWT_SECRET: is no secret: it is made of words/m);
+      assert.match(refused.stderr, /\[ENV_INVALID\]/);
+      assert.is(listener.connections, 0);
+
+      const before = await deployment.snapshot();
+      await deployment.expect(2, 'up');
+      assert.equal(await deployment.snapshot(), before);
+      const { stderr } = await deployment.expect(1, 'diff');
+      assert.match(stderr, /^warning: \.env:2 {2}JWT_SECRET: is no secret: /m);
+
+      deployment.edit(
+        deployment.own('strata.yaml'),
+        (text) => `${text}secrets: { backend-secrets: { JWT_SECRET: { placeholder: allow } } }\n`,
+      );
+      const allowed = await deployment.expect(0, 'up');
+      assert.not.match(allowed.stderr, /is no secret/);
+      const [name] = await deployment.generated('Secret', 'backend-secrets');
+      const { data } = (await deployment.get('secret', name!)) as unknown as { data: Record<string, string> };
+      const held = Buffer.from(data.JWT_SECRET!, 'base64').toString();
+      assert.is(held, 'change-me-to-a-long-random-string');
+
+      deployment.setSecret('BETTER_AUTH_SECRET', 'your-better-auth-secret-of-32-characters');
+      const deployed = await deployment.snapshot();
+      await deployment.expect(2, 'up');
+      assert.equal(await deployment.snapshot(), deployed);
+    }),
+  ),
+);
+
 target('a local name with an address elsewhere is not local', () =>
   withDeployment({}, async (deployment) => {
     // An address for documentation, RFC 5737.

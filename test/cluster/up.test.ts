@@ -111,14 +111,14 @@ up(
   'rolls only the service whose secret changed, shows lengths alone, and keeps what the old revision uses',
   () =>
     withDeployment({}, async (deployment) => {
-      deployment.setSecret('MCP_API_KEY', 'mcp-old-0123456789');
+      deployment.setSecret('MCP_API_KEY', 'mcp-old-41c07e92bd');
       await deployment.expect(0, 'up');
       const [oldName] = await deployment.generated('Secret', 'backend-secrets');
       const frontend = await deployment.get('deployment', 'frontend');
       const frontendPods = uidsOf(await podsOf(deployment, 'frontend'));
       const backendPods = uidsOf(await podsOf(deployment, 'backend'));
 
-      deployment.setSecret('MCP_API_KEY', 'mcp-new-0123456789-longer');
+      deployment.setSecret('MCP_API_KEY', 'mcp-new-77f0a4c1d3-longer');
       const diff = await deployment.expect(1, 'diff');
       const json = JSON.parse((await deployment.expect(1, 'diff', ['--output', 'json'])).stdout);
       const replaced = json.objects.filter(({ replaces }: { replaces?: string }) => replaces);

@@ -107,7 +107,8 @@ function treeFor(deployment: Deployment, config: readonly string[]): void {
       ...config.map((key) => `    ${key}: {}`),
       'secrets:',
       '  secrets:',
-      ...keys.filter((key) => !config.includes(key)).map((key) => `    ${key}: {}`),
+      // Anything may come up at random, also `${HOME}`.
+      ...keys.filter((key) => !config.includes(key)).map((key) => `    ${key}: { placeholder: allow }`),
     ]),
   );
 }
