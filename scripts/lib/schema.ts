@@ -155,6 +155,20 @@ const ca = {
   pattern: '^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$',
 } as const;
 
+const objectsOf = <Kind extends string, Field>(kind: Kind, field: Field) =>
+  ({
+    title: `${kind}s`,
+    description: 'Object name, then data key, then what the value has to be.',
+    type: ['object', 'null'],
+    propertyNames: objectName,
+    additionalProperties: {
+      title: kind,
+      type: ['object', 'null'],
+      propertyNames: dataKey,
+      additionalProperties: field,
+    },
+  }) as const;
+
 /** The one source for strata.schema.json, `StrataFile` and the checks of every strata.yaml. */
 export const strataSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -165,29 +179,11 @@ export const strataSchema = {
   additionalProperties: false,
   properties: {
     configMaps: {
-      title: 'ConfigMaps',
-      description: 'Object name, then data key, then what the value has to be.',
-      type: ['object', 'null'],
-      propertyNames: objectName,
-      additionalProperties: {
-        title: 'ConfigMap',
-        type: ['object', 'null'],
-        propertyNames: dataKey,
-        additionalProperties: configField,
-      },
+      ...objectsOf('ConfigMap', configField),
       examples: [{ 'backend-config': { ENVIRONMENT: { default: 'development' } } }],
     },
     secrets: {
-      title: 'Secrets',
-      description: 'Object name, then data key, then what the value has to be.',
-      type: ['object', 'null'],
-      propertyNames: objectName,
-      additionalProperties: {
-        title: 'Secret',
-        type: ['object', 'null'],
-        propertyNames: dataKey,
-        additionalProperties: secretField,
-      },
+      ...objectsOf('Secret', secretField),
       examples: [{ 'backend-secrets': { DATABASE_URL: { format: 'postgres-url' } } }],
     },
     contexts: {
