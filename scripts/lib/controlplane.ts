@@ -1,6 +1,15 @@
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { type Answer, type Api, ask, certificateFile } from './apiserver.ts';
@@ -170,9 +179,10 @@ function writeInputs(launch: Launch): void {
     path.join(folder, 'tokens.csv'),
     `${launch.adminToken},admin,admin,"system:masters"\n${launch.viewerToken},viewer,viewer\n`,
   );
-  for (const name of ['pod.log', 'pod-previous.log']) {
+  const stages = path.join(launch.session.home, 'sandbox', 'stages');
+  for (const name of readdirSync(stages).filter((file) => file.endsWith('.log'))) {
     const copy = path.join(folder, name);
-    copyFileSync(path.join(launch.session.home, 'sandbox', 'stages', name), copy);
+    copyFileSync(path.join(stages, name), copy);
     chmodSync(copy, 0o600);
   }
 }

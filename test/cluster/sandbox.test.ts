@@ -325,7 +325,7 @@ const cases: readonly Case[] = [
       assertNotReady(pod);
       assert.match(
         waiting(pod)?.message ?? '',
-        /^Back-off pulling image "registry\.test\/web:1": ErrImagePull: failed to pull and unpack image .*: not found$/,
+        /^Back-off pulling image "registry\.test\/web:1": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image .*: not found$/,
       );
     },
   },
@@ -354,6 +354,71 @@ const cases: readonly Case[] = [
       const { exitCode, reason } = status.containerStatuses![0]!.lastState!.terminated!;
       assert.equal({ exitCode, reason }, { exitCode: 1, reason: 'Error' });
     },
+  },
+  ...(
+    [
+      ['private-registry', 'ImagePullBackOff', /ErrImagePull: failed to pull and .*: pull access denied, /],
+      [
+        'image-never-pull',
+        'ErrImageNeverPull',
+        /^Container image "registry\.test\/web:1" is not present with pull policy of Never$/,
+      ],
+      [
+        'invalid-image-name',
+        'InvalidImageName',
+        /^Failed to apply default image tag "registry\.test\/web:1": couldn't parse image name /,
+      ],
+      [
+        'missing-secret-key',
+        'CreateContainerConfigError',
+        /^couldn't find key DATABASE_URL in Secret simulate-\d+\/web-secrets$/,
+      ],
+      [
+        'run-as-non-root',
+        'CreateContainerConfigError',
+        /has non-numeric user \(nextjs\), .*, container: web\)$/,
+      ],
+      ['runs-as-root', 'CreateContainerConfigError', /image will run as root .*, container: web\)$/],
+      ['executable-not-found', 'RunContainerError', /exec: "uvicorn": executable file not found in \$PATH$/],
+    ] as const
+  ).map(
+    ([name, reason, message]): Case => ({
+      name,
+      object: deployment(name, simulate(name)),
+      isThere: (pod) => waiting(pod)?.reason === reason,
+      check(pod) {
+        assertNotReady(pod);
+        assert.match(waiting(pod)?.message ?? '', message);
+      },
+    }),
+  ),
+  ...(
+    [
+      ['oom-killed', 137, 'OOMKilled'],
+      ['liveness-failure', 137, 'Error'],
+      ['exit-126', 126, 'Error'],
+      ['exit-127', 127, 'Error'],
+      ['exit-137', 137, 'Error'],
+      ['exit-139', 139, 'Error'],
+      ['exit-143', 143, 'Error'],
+    ] as const
+  ).map(
+    ([name, exitCode, reason]): Case => ({
+      name,
+      object: deployment(name, simulate(name)),
+      isThere: (pod) => pod.status.containerStatuses?.[0]?.restartCount === 5,
+      check(pod) {
+        assert.is(waiting(pod)?.reason, 'CrashLoopBackOff');
+        const terminated = pod.status.containerStatuses![0]!.lastState!.terminated!;
+        assert.equal([terminated.exitCode, terminated.reason], [exitCode, reason]);
+      },
+    }),
+  ),
+  {
+    name: 'wrong-port',
+    object: deployment('wrong-port', simulate('wrong-port')),
+    isThere: (pod) => pod.status.phase === 'Running',
+    check: assertNotReady,
   },
   {
     name: 'slow-start, at first',
