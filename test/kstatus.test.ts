@@ -1,6 +1,6 @@
 import { suite, type Test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { conditionOf, readinessOf, type StatusWord } from '../scripts/lib/kstatus.ts';
+import { conditionOf, failedSince, readinessOf, type StatusWord } from '../scripts/lib/kstatus.ts';
 import type { KubeObject } from '../scripts/lib/manifest.ts';
 import { available, deployment, owned, pod, progressing, waiting } from './support/objects.ts';
 
@@ -541,6 +541,26 @@ conditions('reads a condition by its type, with empty texts for what it does not
   assert.is(conditionOf(undefined, 'Ready'), undefined);
 });
 
+const since = suite('failedSince');
+
+const at = '2026-03-01T10:00:00Z';
+
+since('of what may still come to health, the time of the condition that says Failed', () => {
+  const late = { ...progressing('ProgressDeadlineExceeded', 'False'), lastTransitionTime: at };
+  assert.is(failedSince(deployment({ status: { conditions: [available, late] } })), at);
+  assert.is(failedSince(custom([{ type: 'Stalled', status: 'True', lastTransitionTime: at }])), at);
+  assert.is(failedSince(custom([{ type: 'NamesAccepted', status: 'False', lastTransitionTime: at }])), at);
+});
+
+since('undefined of what is not Failed, and of what stays so for ever', () => {
+  const going = { ...progressing('ReplicaSetUpdated'), lastTransitionTime: at };
+  assert.is(failedSince(deployment({ status: { conditions: [going] } })), undefined);
+  assert.is(failedSince(custom([{ type: 'Stalled', status: 'False', lastTransitionTime: at }])), undefined);
+  const failed = { type: 'Failed', status: 'True', reason: 'BackoffLimitExceeded', lastTransitionTime: at };
+  assert.is(failedSince(owned('batch/v1', 'Job', 'a', { status: { conditions: [failed] } })), undefined);
+});
+
+since.run();
 anything.run();
 deployments.run();
 statefulSets.run();

@@ -57,6 +57,7 @@ export async function deploy(
   }
   planned.recognized.record();
 
+  const began = Date.now();
   const pending = await applyPlan(session, args, planned);
   terminal.say('waiting until everything is Current');
   const waiting = session.clock.now();
@@ -65,6 +66,7 @@ export async function deploy(
     discovery: pending.state.discovery,
     objects: rendered.manifests.map(({ object }) => object),
     timeout,
+    began,
   });
   terminal.say(`  healthy  ${formatDuration(session.clock.now() - waiting)}`);
   const present = await collect(session, pending, timeout);

@@ -22,6 +22,10 @@ export interface Symptom {
   patience: number;
   /** RFC 3339; when it began, where the object says so. */
   since?: string;
+  /** It was there before the wait for it began. */
+  isOld?: boolean;
+  /** Differs when the cluster has tried again since and failed again. */
+  attempt?: string;
 }
 
 export interface Surroundings {
@@ -107,6 +111,11 @@ const waitingRules: readonly WaitingRule[] = [
   },
 ];
 
+const sinceOf = (pod: KubeObject): { since: string } | Record<string, never> => {
+  const since = textAt(pod, 'status', 'startTime') ?? pod.metadata.creationTimestamp;
+  return since === undefined ? {} : { since };
+};
+
 /** Restarts after which a crash loop is believed; the first one may be a dependency that was still starting. */
 const restartsBelieved = 3;
 
@@ -130,6 +139,8 @@ function ofContainer(pod: KubeObject, status: unknown): Symptom[] {
         message: `container ${container} crashes again and again: ${restarts} restarts${ended}`,
         hint: `kubectl logs ${pod.metadata.name} -c ${container} --previous`,
         patience: 0,
+        ...sinceOf(pod),
+        attempt: String(restarts),
       },
     ];
   }
@@ -143,6 +154,8 @@ function ofContainer(pod: KubeObject, status: unknown): Symptom[] {
       message: explained.message,
       hint: explained.hint(pod.metadata.name),
       patience: rule.patience,
+      ...sinceOf(pod),
+      attempt: `${reason} ${restarts}`,
     },
   ];
 }

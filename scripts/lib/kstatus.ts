@@ -166,5 +166,18 @@ export function readinessOf(object: KubeObject | undefined): Readiness {
   return (rule ?? ofConditions)(object);
 }
 
+/**
+ * RFC 3339; since when a Failed is written there, for those that end once their cause is mended. A Job, a Pod or a
+ * lost volume stays as it is.
+ */
+export function failedSince(object: KubeObject): string | undefined {
+  const found = listAt(object, 'status', 'conditions').find((condition) => {
+    const [type, status, reason] = ['type', 'status', 'reason'].map((field) => textAt(condition, field));
+    if (type === 'Progressing') return reason === 'ProgressDeadlineExceeded';
+    return type === 'NamesAccepted' ? status === 'False' : type === 'Stalled' && status === 'True';
+  });
+  return textAt(found, 'lastTransitionTime');
+}
+
 const hasController = (object: KubeObject): boolean =>
   object.kind !== 'Service' && object.kind !== 'Namespace';

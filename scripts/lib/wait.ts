@@ -3,7 +3,7 @@ import { type Surroundings, type Symptom, stateOfPods, symptomsOf } from './diag
 import type { Discovery, Resource } from './discovery.ts';
 import { type Problem, StrataError } from './errors.ts';
 import { type Inventory, memberSelector } from './inventory.ts';
-import { type Readiness, readinessOf } from './kstatus.ts';
+import { failedSince, type Readiness, readinessOf } from './kstatus.ts';
 import { groupKindOf, type KubeObject, keyOf, type Reference, referenceOf, titleOf } from './manifest.ts';
 import { type Observed, observe } from './observe.ts';
 import { formatDuration, type Session } from './session.ts';
@@ -15,6 +15,8 @@ export interface WaitInput {
   objects: readonly KubeObject[];
   /** Milliseconds. */
   timeout: number;
+  /** Milliseconds since the epoch; what failed before that is old. */
+  began: number;
 }
 
 interface Entry {
@@ -47,25 +49,65 @@ export const passive = new Set([
   'RoleBinding.rbac.authorization.k8s.io',
 ]);
 
-const mostPatience = 60_000;
-
 /**
- * Controllers try again after about as long as it has failed already: the cause of an old symptom may be mended
- * without a trace of it yet.
+ * Milliseconds. The kubelet waits longer and longer between attempts to pull an image or to start a container, up to
+ * five minutes: MaxCrashLoopBackOff and MaxImageBackOff in pkg/kubelet/kubelet.go of Kubernetes.
  */
-function patienceFor({ patience, since }: Symptom): number {
-  const age = since === undefined ? 0 : Date.now() - Date.parse(since);
-  return Math.max(patience, Math.min(age, mostPatience) || 0);
+const mostPatience = 300_000;
+
+/** Controllers try again sooner, and after a rollout that is out of time they say no more at all. */
+const mostPatienceWithControllers = 60_000;
+
+/** The kubelet comes back to a Pod that it could not sync after 10 to 15 s: backOffPeriod in pkg/kubelet/kubelet.go. */
+const leastPatienceWithOld = 15_000;
+
+/** Milliseconds; the server cuts its timestamps to whole seconds. */
+const timestampPrecision = 2000;
+
+interface Patience {
+  until: number;
+  /** It was there before this wait began, and nothing has been tried since. */
+  isOld: boolean;
+  attempt: string | undefined;
 }
 
-/** Remembers until when each symptom is borne. */
-function createPatience(now: () => number): (symptoms: readonly Symptom[]) => Symptom[] {
-  let until = new Map<string, number>();
+/**
+ * Remembers until when each symptom is borne. Who mends a cause outside runs the same command again and finds the
+ * symptom as it was: whatever failed tries again only after about as long as it has failed already. So an old symptom
+ * is borne for that long; a fresh one, or one that shows again at a new attempt, for its own patience.
+ */
+export function createPatience(
+  now: () => number,
+  began: number,
+  onOld: (symptom: Symptom, milliseconds: number) => void,
+): (symptoms: readonly Symptom[]) => Symptom[] {
+  let known = new Map<string, Patience>();
+
+  const firstSight = (symptom: Symptom): Patience => {
+    const { patience, since, attempt } = symptom;
+    const age = since === undefined ? Number.NaN : began - Date.parse(since);
+    const isOld = symptom.isOld || age > timestampPrecision;
+    if (!isOld) return { until: now() + patience, isOld, attempt };
+    const most = attempt === undefined ? mostPatienceWithControllers : mostPatience;
+    const more = Math.max(patience, leastPatienceWithOld, Math.min(age, most) || 0);
+    onOld(symptom, more);
+    return { until: now() + more, isOld, attempt };
+  };
+
+  const again = (symptom: Symptom, entry: Patience): Patience => {
+    const { attempt, patience } = symptom;
+    if (!entry.isOld || entry.attempt === attempt) return entry;
+    return { until: Math.min(entry.until, now() + patience), isOld: false, attempt };
+  };
+
   return (symptoms) => {
-    until = new Map(
-      symptoms.map((symptom) => [symptom.id, until.get(symptom.id) ?? now() + patienceFor(symptom)]),
+    known = new Map(
+      symptoms.map((symptom) => {
+        const entry = known.get(symptom.id);
+        return [symptom.id, entry ? again(symptom, entry) : firstSight(symptom)];
+      }),
     );
-    return symptoms.filter(({ id }) => now() >= until.get(id)!);
+    return symptoms.filter(({ id }) => now() >= known.get(id)!.until);
   };
 }
 
@@ -121,8 +163,9 @@ async function untilCurrent(
     look(resource, { labelSelector: memberSelector(input.inventory) }),
   );
   const report = createReport(session, started);
-  const ripe = createPatience(() => clock.now());
+  const ripe = createPatience(() => clock.now(), input.began, sayOnce(session));
   let surroundings: Surroundings | undefined;
+  let failedBefore: Set<string> | undefined;
   let observedAround: { pods: Observed; replicaSets: Observed } | undefined;
 
   for (;;) {
@@ -132,6 +175,7 @@ async function untilCurrent(
     report(entries);
     const pending = entries.filter(({ readiness }) => readiness.status !== 'Current');
     if (pending.length === 0) return;
+    failedBefore ??= failuresIn(entries);
     if (observedAround === undefined) {
       const [pods, replicaSets] = await Promise.all([
         lookIfAllowed(() => look(podResource)),
@@ -144,7 +188,7 @@ async function untilCurrent(
       pods: [...observedAround.pods.objects.values()],
       replicaSets: [...observedAround.replicaSets.objects.values()],
     };
-    const hopeless = hopelessOf(pending, surroundings, ripe);
+    const hopeless = hopelessOf(pending, surroundings, ripe, failedBefore);
     if (hopeless.length > 0) throw notHealthy('the rollout cannot succeed', hopeless, input.inventory);
     if (clock.now() - started > input.timeout) {
       throw notHealthy(
@@ -163,6 +207,18 @@ async function untilCurrent(
     });
     wake = () => {};
   }
+}
+
+/** Of ten Pods that show the same the first. */
+function sayOnce(session: Session): (symptom: Symptom, milliseconds: number) => void {
+  const said = new Set<string>();
+  return ({ subject, message }, milliseconds) => {
+    if (said.has(message)) return;
+    said.add(message);
+    session.terminal.say(
+      `  ${subject} showed this before; it gets up to ${formatDuration(milliseconds)} for its next attempt: ${message}`,
+    );
+  };
 }
 
 /** Without the right to look at Pods the wait still works, it only cannot say why something is not ready. */
@@ -196,16 +252,48 @@ function readEntry(object: KubeObject, views: ReadonlyMap<string, Observed>): En
   return { reference, live, readiness: readinessOf(live) };
 }
 
+/** Failed as kstatus has it. What was so at the first look is old, whatever the clocks of the two sides say. */
+function failureOf({ reference, readiness, live }: Entry, failedBefore: ReadonlySet<string>): Symptom[] {
+  if (readiness.status !== 'Failed') return [];
+  const since = live && failedSince(live);
+  const subject = titleOf(reference);
+  return [
+    {
+      id: `${subject}/failed`,
+      subject,
+      message: readiness.message,
+      hint: '',
+      patience: 0,
+      ...(since === undefined ? {} : { since, isOld: failedBefore.has(`${subject} ${since}`) }),
+    },
+  ];
+}
+
+/** Each failure that may still end, with its time. */
+function failuresIn(entries: readonly Entry[]): Set<string> {
+  return new Set(
+    entries.flatMap(({ reference, live }) => {
+      const since = live && failedSince(live);
+      return since === undefined ? [] : [`${titleOf(reference)} ${since}`];
+    }),
+  );
+}
+
+/** Of those that cannot become Current, or not in any time that could be waited for. */
 function hopelessOf(
   pending: readonly Entry[],
   surroundings: Surroundings,
   ripe: (symptoms: readonly Symptom[]) => Symptom[],
+  failedBefore: ReadonlySet<string>,
 ): Problem[] {
-  const failures = pending
-    .filter(({ readiness }) => readiness.status === 'Failed')
-    .map(({ reference, readiness }) => problem(titleOf(reference), readiness.message));
-  const symptoms = ripe(pending.flatMap(({ live }) => (live ? symptomsOf(live, surroundings) : [])));
-  return [...failures, ...withoutRepeats(symptoms)];
+  const symptoms = pending.flatMap((entry) => {
+    const symptoms = entry.live ? symptomsOf(entry.live, surroundings) : [];
+    // An old time-out says nothing while its Pods have their next attempt before them, nor when that succeeds.
+    const isBorne = symptoms.some(({ patience }) => Number.isFinite(patience));
+    const mayHeal = isBorne && entry.live && failedSince(entry.live) !== undefined;
+    return mayHeal ? symptoms : [...failureOf(entry, failedBefore), ...symptoms];
+  });
+  return withoutRepeats(ripe(symptoms));
 }
 
 /** Ten replicas with the same wrong image are one finding. */

@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert';
 import { symptomsOf } from '../../scripts/lib/diagnosis.ts';
-import type { Outcome } from '../support/cluster.ts';
+import { failedSince } from '../../scripts/lib/kstatus.ts';
+import { eventually, type Outcome } from '../support/cluster.ts';
 import { concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
 
 const health = concurrentSuite('health', 5);
@@ -66,6 +67,13 @@ const privileged = {
       spec: { containers: [{ name: 'backend', securityContext: { allowPrivilegeEscalation: true } }] },
     },
   },
+};
+
+const hurried = {
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'backend' },
+  spec: { progressDeadlineSeconds: 3 },
 };
 
 /** Seconds, half of the longest timeout here: far more than it takes, even on a machine that is busy. */
@@ -200,6 +208,78 @@ health('that never comes prunes nothing, and leaves the old Pods serving', () =>
     assert.is(await deployment.get('service', 'extra'), undefined);
     assert.ok((await deployment.generated('ConfigMap', 'backend-config')).includes(healthy[0]!));
     await deployment.expect(0, 'diff');
+  }),
+);
+
+health(
+  'that the cluster has given up is looked at again, and succeeds when its cause was mended outside',
+  () =>
+    withDeployment({}, async (deployment) => {
+      deployment.simulate('backend', 'never-ready', { progressDeadlineSeconds: 3 });
+      await deployment.expect(4, 'up', ['--timeout', '2m']);
+      const running = deployment.start('up', ['--timeout', '2m']);
+      // Nothing differs: the Deployment still says that its time is up.
+      await running.said(
+        /Deployment\/backend showed this before; it gets up to [\d.]+ s for its next attempt: no progress within 3 s/,
+      );
+      await deployment.kubectl([
+        'annotate',
+        'pods',
+        '--all',
+        '--overwrite',
+        'strata.dev/simulate=slow-start',
+      ]);
+      const { status, stderr } = await running.ended;
+      assert.is(status, 0, stderr);
+    }),
+);
+
+health('that a quota held up succeeds by the same command once that was raised by hand', () =>
+  withDeployment({}, async (deployment) => {
+    await deployment.expect(0, 'up');
+    const limit = (pods: string): Promise<string> => deployment.kubectl(['apply', '-f', '-'], quota(pods));
+    await limit('0');
+    deployment.setValues({ APP_NAME: 'second' });
+    deployment.add({ 'deployment.hurried.yaml': hurried }, 'patches');
+    const failed = await deployment.expect(4, 'up', ['--timeout', '2m']);
+    assert.match(failed.stderr, /the rollout cannot succeed/);
+    // The Deployment says that its time is up until it has made progress, and no controller is in a hurry.
+    await eventually(
+      () => deployment.get('deployment', 'backend'),
+      (backend) => failedSince(backend!) !== undefined,
+    );
+    const running = deployment.start('up', ['--timeout', '2m']);
+    await running.said('showed this before');
+    await limit('50');
+    const { status, stderr } = await running.ended;
+    assert.is(status, 0, stderr);
+    assert.match(
+      stderr,
+      /showed this before; it gets up to [\d.]+ s for its next attempt: its Pods are refused/,
+    );
+  }),
+);
+
+health('of an image that was loaded later succeeds, one that was not ends again', () =>
+  withDeployment({}, async (deployment) => {
+    deployment.simulate('backend', 'image-never-pull');
+    await deployment.expect(4, 'up', ['--timeout', '60s']);
+    await eventually(
+      () => deployment.list('pods'),
+      (pods) => pods.every(({ metadata }) => Date.now() - Date.parse(metadata.creationTimestamp!) > 4000),
+    );
+    const again = await deployment.expect(4, 'up', ['--timeout', '120s']);
+    assert.match(
+      again.stderr,
+      /Pod\/backend-\S+ showed this before; it gets up to [\d.]+ s for its next attempt/,
+    );
+    assert.match(again.stderr, /the rollout cannot succeed/);
+
+    const running = deployment.start('up', ['--timeout', '120s']);
+    await running.said('showed this before');
+    await deployment.kubectl(['annotate', 'pods', '--all', 'strata.dev/simulate-']);
+    const mended = await running.ended;
+    assert.is(mended.status, 0, mended.stderr);
   }),
 );
 
