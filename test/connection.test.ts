@@ -481,6 +481,20 @@ async function connected(
   await work(connection, rig);
 }
 
+asking('hands out text as it is, whatever the status, and asks for it once', () =>
+  connected(
+    (_, response) => plain(response, 503, 'no {json\n'),
+    async (connection, { requests }) => {
+      const { status: code, text } = await connection.getText('/log?tailLines=3');
+      assert.equal([code, text], [503, 'no {json\n']);
+      assert.equal(
+        requests.map(({ method, url, headers }) => [method, url, headers.accept]),
+        [['GET', '/log?tailLines=3', '*/*']],
+      );
+    },
+  ),
+);
+
 asking('sends method, path and body as they are, and returns the answer', () =>
   connected(
     (_, response) => json(response, 201, { kind: 'Namespace' }),

@@ -180,6 +180,7 @@ function connectionWith(answers: Record<string, Answer>): { connection: Connecti
       return answers[request.path]!;
     },
     get: async () => undefined,
+    getText: async () => ({ status: 404, text: '' }),
     watch: async () => {},
     close() {},
   };

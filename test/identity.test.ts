@@ -89,6 +89,7 @@ const answering = (answer: Answer): Connection => ({
   context,
   request: async () => answer,
   get: async () => undefined,
+  getText: async () => ({ status: 404, text: '' }),
   watch: async () => {},
   close() {},
 });

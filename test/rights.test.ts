@@ -43,6 +43,7 @@ function reviewer(isAllowed: (attributes: Attributes) => boolean | undefined): R
         : { status: 201, body: { status: { allowed } } };
     },
     get: async () => undefined,
+    getText: async () => ({ status: 404, text: '' }),
     watch: async () => {},
     close() {},
   };

@@ -41,6 +41,8 @@ export interface Connection {
   request(request: Request): Promise<Answer>;
   /** The object, or undefined when there is none. @throws StrataError for any other refusal */
   get(path: string): Promise<unknown>;
+  /** The answer as it is, for what is no JSON; asked once. @throws StrataError CLUSTER_UNREACHABLE */
+  getText(path: string): Promise<{ status: number; text: string }>;
   /** Hands over events until the server ends the stream (resolves), it breaks (rejects) or `signal` is aborted (resolves). */
   watch(path: string, signal: AbortSignal, onEvent: (event: WatchEvent) => void): Promise<void>;
   close(): void;
@@ -396,6 +398,12 @@ export async function connect(
       if (answer.status === 404) return undefined;
       if (answer.status >= 300) throw refusal(context, wanted, answer);
       return answer.body;
+    },
+    async getText(target) {
+      const raw = await attempt({ method: 'GET', path: target, accept: '*/*' });
+      if (raw instanceof Error)
+        throw unreachable(context, proxy.failure() || explainSystemError(raw), troubleOf(context, ''));
+      return raw;
     },
     watch: (target, signal, onEvent) => watch(proxy.socket, target, signal, onEvent),
     close() {

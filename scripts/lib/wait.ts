@@ -1,7 +1,10 @@
+import type { Setting } from './causes.ts';
 import type { Connection } from './connection.ts';
-import { type Surroundings, type Symptom, stateOfPods, symptomsOf } from './diagnosis.ts';
+import { type Surroundings, type Symptom, symptomsOf } from './diagnosis.ts';
 import type { Discovery, Resource } from './discovery.ts';
 import { type Problem, StrataError } from './errors.ts';
+import { gatherDiagnosis } from './evidence.ts';
+import { formatDiagnosis, problemsOf } from './findings.ts';
 import { type Inventory, memberSelector } from './inventory.ts';
 import { failedSince, type Readiness, readinessOf } from './kstatus.ts';
 import { groupKindOf, type KubeObject, keyOf, type Reference, referenceOf, titleOf } from './manifest.ts';
@@ -112,8 +115,8 @@ export function createPatience(
 }
 
 /**
- * Waits until every object is Current. Ends early when one cannot become so.
- * @throws StrataError NOT_HEALTHY with a reason per object, CLUSTER_UNREACHABLE
+ * Waits until every object is Current. Ends early when one cannot become so, and shows what it is doing.
+ * @throws StrataError NOT_HEALTHY with the causes, CLUSTER_UNREACHABLE
  */
 export async function waitUntilCurrent(
   session: Session,
@@ -164,7 +167,7 @@ async function untilCurrent(
   );
   const report = createReport(session, started);
   const ripe = createPatience(() => clock.now(), input.began, sayOnce(session));
-  let surroundings: Surroundings | undefined;
+  const setting: Setting = { context: connection.context.name, namespace, overlay: input.inventory.overlay };
   let failedBefore: Set<string> | undefined;
   let observedAround: { pods: Observed; replicaSets: Observed } | undefined;
 
@@ -184,18 +187,18 @@ async function untilCurrent(
       observedAround = { pods, replicaSets };
       for (const observed of [...views.values(), pods, replicaSets]) observed.follow();
     }
-    surroundings = {
+    const surroundings: Surroundings = {
       pods: [...observedAround.pods.objects.values()],
       replicaSets: [...observedAround.replicaSets.objects.values()],
+      events: [],
+      setting,
     };
     const hopeless = hopelessOf(pending, surroundings, ripe, failedBefore);
-    if (hopeless.length > 0) throw notHealthy('the rollout cannot succeed', hopeless, input.inventory);
+    if (hopeless.length > 0)
+      throw await explained(session, connection, 'the rollout cannot succeed', hopeless, surroundings);
     if (clock.now() - started > input.timeout) {
-      throw notHealthy(
-        `not healthy within ${formatDuration(input.timeout)}`,
-        pending.flatMap((entry) => unfinished(entry, surroundings!)),
-        input.inventory,
-      );
+      const message = `not healthy within ${formatDuration(input.timeout)}`;
+      throw await explained(session, connection, message, pending, surroundings);
     }
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, 250);
@@ -219,6 +222,38 @@ function sayOnce(session: Session): (symptom: Symptom, milliseconds: number) => 
       `  ${subject} showed this before; it gets up to ${formatDuration(milliseconds)} for its next attempt: ${message}`,
     );
   };
+}
+
+/** Shows what the objects are doing; the error has the causes. */
+async function explained(
+  session: Session,
+  connection: Connection,
+  message: string,
+  entries: readonly Entry[],
+  surroundings: Surroundings,
+): Promise<StrataError> {
+  const { terminal } = session;
+  terminal.live(['reading events and logs …']);
+  const troubles = entries.flatMap(({ live, readiness }) => (live ? [{ live, readiness }] : []));
+  const diagnosis = await gatherDiagnosis(session, connection, troubles, surroundings);
+  const columns = terminal.interactive ? terminal.columns : undefined;
+  const lines = formatDiagnosis(diagnosis, { style: terminal.style, columns, now: Date.now() });
+  if (lines.length > 0) terminal.say(lines.join('\n'));
+  const absent = entries.filter(({ live }) => live === undefined);
+  const { context, namespace, overlay } = surroundings.setting;
+  return new StrataError('NOT_HEALTHY', message, {
+    problems: [
+      ...absent.map(
+        ({ reference, readiness }): Problem => ({
+          severity: 'error',
+          subject: titleOf(reference),
+          message: readiness.message,
+        }),
+      ),
+      ...problemsOf(diagnosis),
+    ],
+    hint: `npm run status -- ${overlay}; kubectl --context ${context} -n ${namespace} get pods,events`,
+  });
 }
 
 /** Without the right to look at Pods the wait still works, it only cannot say why something is not ready. */
@@ -279,49 +314,24 @@ function failuresIn(entries: readonly Entry[]): Set<string> {
   );
 }
 
-/** Of those that cannot become Current, or not in any time that could be waited for. */
+/** Those that cannot become Current, or not in any time that could be waited for. */
 function hopelessOf(
   pending: readonly Entry[],
   surroundings: Surroundings,
   ripe: (symptoms: readonly Symptom[]) => Symptom[],
   failedBefore: ReadonlySet<string>,
-): Problem[] {
-  const symptoms = pending.flatMap((entry) => {
+): Entry[] {
+  const found = pending.map((entry) => {
     const symptoms = entry.live ? symptomsOf(entry.live, surroundings) : [];
     // An old time-out says nothing while its Pods have their next attempt before them, nor when that succeeds.
     const isBorne = symptoms.some(({ patience }) => Number.isFinite(patience));
     const mayHeal = isBorne && entry.live && failedSince(entry.live) !== undefined;
-    return mayHeal ? symptoms : [...failureOf(entry, failedBefore), ...symptoms];
+    return { entry, symptoms: mayHeal ? symptoms : [...failureOf(entry, failedBefore), ...symptoms] };
   });
-  return withoutRepeats(ripe(symptoms));
-}
-
-/** Ten replicas with the same wrong image are one finding. */
-function withoutRepeats(symptoms: readonly Symptom[]): Problem[] {
-  const byMessage = new Map<string, Problem>();
-  for (const { subject, message, hint } of symptoms) {
-    if (!byMessage.has(message)) byMessage.set(message, problem(subject, message, hint));
-  }
-  return [...byMessage.values()];
-}
-
-function unfinished({ reference, readiness, live }: Entry, surroundings: Surroundings): Problem[] {
-  const pods = live ? stateOfPods(live, surroundings) : [];
-  return [problem(titleOf(reference), [readiness.message, ...pods].join('; '))];
-}
-
-const problem = (subject: string, message: string, hint?: string): Problem => ({
-  severity: 'error',
-  subject,
-  message,
-  ...(hint ? { hint } : {}),
-});
-
-function notHealthy(message: string, problems: readonly Problem[], inventory: Inventory): StrataError {
-  return new StrataError('NOT_HEALTHY', message, {
-    problems,
-    hint: `npm run status -- ${inventory.overlay}; kubectl -n ${inventory.namespace} get pods,events`,
-  });
+  const believed = new Set(ripe(found.flatMap(({ symptoms }) => symptoms)));
+  return found
+    .filter(({ symptoms }) => symptoms.some((symptom) => believed.has(symptom)))
+    .map(({ entry }) => entry);
 }
 
 /** Live lines in a terminal; elsewhere a line per change of state. */

@@ -81,30 +81,40 @@ const soon = 90;
 
 const failures: Failure[] = [
   simulated('image pull error', '3m', [
-    /Pod\/backend-\S+: container backend: image todo-backend:dev cannot be pulled: .*not found/,
-    /next: load it \(minikube image load todo-backend:dev\)/,
+    /error: Pod\/backend-\S+: container backend: image todo-backend:dev cannot be pulled: it is not on the node, and no registry/,
+    /next: minikube image load todo-backend:dev; or correct its name\n/,
+    /\nDeployment\/backend {2}InProgress: 0 of 1 available\n {2}ReplicaSet\/backend-\w+\n {4}Pod\/backend-\S+ {2}Pending\n {6}backend {2}ImagePullBackOff\n/,
+    /\nevents, newest first\n +\d+ s ago {2}Failed ×3 {2}Pod\/backend-\S+: Failed to pull image "todo-backend:dev": rpc error: code = NotFound/,
   ]),
   simulated('crash loop', '3m', [
     /Pod\/backend-\S+: container backend crashes again and again: \d restarts, last with exit code 1\n/,
-    /next: kubectl logs backend-\S+ -c backend --previous/,
+    /next: kubectl --context minikube -n strata-test-\w+ logs backend-\S+ -c backend --previous\n/,
+    /\n {6}backend {2}CrashLoopBackOff, \d restarts, last with exit code 1\n/,
+    /\nlog of backend in Pod\/backend-\S+, the one before this\n {2}\| simulated: the container before this one ended with exit code 1\n/,
   ]),
   simulated('unschedulable', '3m', [
     /Pod\/backend-\S+: no node can take it: .*nodes are available/,
-    /next: .*kubectl describe nodes/,
+    /next: kubectl --context minikube get nodes --show-labels\n/,
+    /\n {4}Pod\/backend-\S+ {2}Unschedulable\n/,
   ]),
   simulated('config error', '3m', [
-    /Pod\/backend-\S+: container backend cannot be configured: configmap "backend-config-\w+" not found/,
-    /next: kubectl describe pod backend-/,
+    /Pod\/backend-\S+: container backend cannot be configured: ConfigMap backend-config-\w+ does not exist in namespace strata-test-/,
+    /next: npm run up -- minikube writes it again\n/,
   ]),
   simulated('never ready', '8s', [
     /not healthy within 8\.0 s \[NOT_HEALTHY\]/,
-    /Deployment\/backend: 0 of 1 available; Pod\/backend-\S+: backend running, not ready/,
+    /\nDeployment\/backend {2}InProgress: 0 of 1 available\n {2}ReplicaSet\/backend-\w+\n {4}Pod\/backend-\S+ {2}Running\n {6}backend {2}running, not ready\n/,
+    /error: Pod\/backend-\S+: container backend runs and is not ready: the readiness probe is answered with 503\n/,
   ]),
   {
     ...simulated(
       'never ready',
       '3m',
-      [/error: Deployment\/backend: no progress within 3 s/, /the rollout cannot succeed/],
+      [
+        /\nDeployment\/backend {2}Failed: no progress within 3 s\n/,
+        /error: Pod\/backend-\S+: container backend runs and is not ready: the readiness probe is answered with 503\n/,
+        /the rollout cannot succeed/,
+      ],
       { progressDeadlineSeconds: 3 },
     ),
     title: 'progress deadline',
@@ -114,7 +124,10 @@ const failures: Failure[] = [
     cause: (deployment) => deployment.add({ 'job.yaml': job('migrate', 'exit-1') }),
     // The Pod template of a Job cannot be changed.
     mend: (deployment) => deployment.add({ 'job.yaml': job('migrate-again') }),
-    says: [/error: Job\/migrate: the Job failed: BackoffLimitExceeded/],
+    says: [
+      /error: Job\/migrate: the Job failed: BackoffLimitExceeded \(Job has reached the specified backoff limit\)\n/,
+      /error: Pod\/migrate-\w+: container migrate ended with exit code 1\n {2}next: kubectl --context minikube -n strata-test-\w+ logs migrate-\w+ -c migrate\n/,
+    ],
     timeout: '3m',
   },
   {
@@ -127,7 +140,7 @@ const failures: Failure[] = [
     },
     says: [
       /error: Deployment\/\w+: its Pods are refused: .*exceeded quota: few/,
-      /next: kubectl describe resourcequota/,
+      /next: kubectl --context minikube -n strata-test-\w+ describe resourcequota few; lower/,
     ],
     timeout: '3m',
   },
@@ -289,10 +302,12 @@ health('of a spec that the controller has not seen yet is not judged by the Pods
     await deployment.expect(4, 'up');
     const backend = (await deployment.get('deployment', 'backend'))!;
     const [pods, replicaSets] = [await deployment.list('pods'), await deployment.list('replicasets')];
-    assert.is(symptomsOf(backend, { pods, replicaSets }).length, 1);
+    const { context, namespace, overlay } = deployment;
+    const around = { pods, replicaSets, events: [], setting: { context, namespace, overlay } };
+    assert.is(symptomsOf(backend, around).length, 1);
     const { metadata } = backend;
     const edited = { ...backend, metadata: { ...metadata, generation: metadata.generation! + 1 } };
-    assert.equal(symptomsOf(edited, { pods, replicaSets }), []);
+    assert.equal(symptomsOf(edited, around), []);
   }),
 );
 
