@@ -20,6 +20,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { command as diff } from '../scripts/diff.ts';
+import { command as doctor } from '../scripts/doctor.ts';
 import { command as down } from '../scripts/down.ts';
 import { command as env } from '../scripts/env.ts';
 import { command as generate } from '../scripts/generate.ts';
@@ -361,7 +362,7 @@ usage.run();
 
 const help = suite('help of each command');
 
-for (const command of [env, generate, render, diff, up, down, status, sandbox, try_]) {
+for (const command of [env, generate, render, diff, up, down, status, doctor, sandbox, try_]) {
   help(command.name, () => {
     const text = helpText(command);
     assert.match(text, new RegExp(`^usage: npm run ${command.name}( --|$)`, 'm'));
@@ -667,6 +668,61 @@ targets('several files are one; an allowed name is used though another context i
 
 targets.run();
 
+const examined = suite('doctor');
+
+const lineOf = (name: string, { stdout }: Outcome): string =>
+  stdout.split('\n').find((line) => line.split(/ +/)[1] === name) ?? '';
+
+examined('says what is missing, and checks the rest all the same', () =>
+  withDesk(async (desk) => {
+    desk.write('.env', 'JWT_SECRET=short\n');
+    const outcome = await desk.runHere(['doctor'], { PATH: desk.bin, KUBECONFIG: '/dev/null' });
+    assert.is(outcome.status, 3, outcome.stdout);
+    assert.match(lineOf('node', outcome), /^ok {7}node {8}v\d/);
+    assert.is(lineOf('kubectl', outcome), 'failed   kubectl     kubectl is not on PATH');
+    assert.match(lineOf('overlay', outcome), /^ok .* overlays\/minikube, namespace todo-minikube$/);
+    assert.match(lineOf('env', outcome), /^failed {3}env .* things are not as the contract wants$/);
+    assert.match(outcome.stdout, /\n {2}error: .*DATABASE_URL: is missing/);
+    assert.match(lineOf('kubeconfig', outcome), /^failed .* context minikube does not exist/);
+    for (const name of ['cluster', 'login', 'versions', 'deployment'])
+      assert.is(lineOf(name, outcome), `skipped  ${name.padEnd(10)}  needs a context`);
+    assert.is(outcome.stderr, '3 failed\n');
+  }),
+);
+
+examined('without the sandbox that is wanted, checks what needs none', () =>
+  withDesk(async (desk) => {
+    desk.fakeKubectl('exit 1');
+    const outcome = await desk.runHere(['doctor', '--sandbox'], { STRATA_SANDBOX: 'not-there' });
+    assert.is(outcome.status, 2, outcome.stdout);
+    assert.match(
+      outcome.stdout,
+      /\nfailed {3}sandbox {5}it is not running\n {2}next: npm run sandbox -- start --name not-there\n/,
+    );
+    assert.match(lineOf('kubectl', outcome), /^ok {7}kubectl {5}v1\.33\.0 \(/);
+    assert.is(lineOf('env', outcome), 'skipped  env         needs the sandbox');
+    assert.is(lineOf('kubeconfig', outcome), 'skipped  kubeconfig  needs the sandbox');
+  }),
+);
+
+examined('of an overlay that does not exist, as JSON too', () =>
+  withDesk(async (desk) => {
+    desk.fakeKubectl('exit 1');
+    const outcome = await desk.runHere(['doctor', 'nowhere', '--output', 'json']);
+    assert.is(outcome.status, 2, outcome.stdout);
+    const { ok, checks } = JSON.parse(outcome.stdout) as {
+      ok: boolean;
+      checks: { name: string; state: string; message: string }[];
+    };
+    assert.is(ok, false);
+    const states = Object.fromEntries(checks.map(({ name, state }) => [name, state]));
+    assert.is(states.overlay, 'failed');
+    assert.is(states.env, 'skipped');
+    assert.is(states.kubeconfig, 'skipped');
+    assert.is(states.node, 'ok');
+  }),
+);
+
 const colours = suite('colours');
 
 for (const [environment, isColoured] of [
@@ -687,6 +743,7 @@ for (const [environment, isColoured] of [
   );
 }
 
+examined.run();
 colours.run();
 
 const folders = suite('folders of runs');

@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   up: () => import('../up.ts'),
   down: () => import('../down.ts'),
   status: () => import('../status.ts'),
+  doctor: () => import('../doctor.ts'),
   sandbox: () => import('../sandbox.ts'),
   try: () => import('../try.ts'),
 };

@@ -1,3 +1,4 @@
+import type { Setting } from './causes.ts';
 import type { Connection } from './connection.ts';
 import type { Surroundings } from './diagnosis.ts';
 import { collectionPath, itemsOf, objectPath, type Resource } from './discovery.ts';
@@ -16,17 +17,18 @@ import { mentionsOf } from './references.ts';
 import { scrubJson } from './scrub.ts';
 import type { Session } from './session.ts';
 
-const core = (kind: string, plural: string): Resource => ({
-  group: '',
+const resource = (group: string, kind: string, plural: string): Resource => ({
+  group,
   version: 'v1',
   kind,
   plural,
   namespaced: true,
   verbs: [],
 });
-const events = core('Event', 'events');
-const pods = core('Pod', 'pods');
-const secrets = core('Secret', 'secrets');
+export const pods = resource('', 'Pod', 'pods');
+export const replicaSets = resource('apps', 'ReplicaSet', 'replicasets');
+const events = resource('', 'Event', 'events');
+const secrets = resource('', 'Secret', 'secrets');
 
 const mostEvents = '200';
 
@@ -103,6 +105,19 @@ function refusalIn(text: string): string | undefined {
   } catch {
     return text.trim().split('\n')[0];
   }
+}
+
+/** The Pods around an overlay's objects; none of what may not be looked at. */
+export async function readSurroundings(
+  connection: Connection,
+  setting: Setting,
+): Promise<Omit<Surroundings, 'events'>> {
+  const list = async (kind: Resource): Promise<KubeObject[]> => {
+    const answer = await connection.request({ method: 'GET', path: collectionPath(kind, setting.namespace) });
+    return answer.status < 300 ? itemsOf(answer.body, kind) : [];
+  };
+  const [ofPods, ofReplicaSets] = await Promise.all([list(pods), list(replicaSets)]);
+  return { pods: ofPods, replicaSets: ofReplicaSets, setting };
 }
 
 const deadline = 10_000;

@@ -155,15 +155,15 @@ function readKnown(file: string): KnownKubectl | undefined {
 }
 
 /**
- * Once per program: asking costs as much as a render, so the answer is kept beside the compile cache.
+ * Its version, like `v1.33.0`. Once per program: asking costs as much as a render, so the answer is kept beside the compile cache.
  * @throws StrataError KUBECTL_FAILED when it is too old (Kustomize 5 came with 1.27) or answers rubbish
  */
-export async function checkKubectlVersion(session: Session, kubectl: Kubectl): Promise<void> {
+export async function checkKubectlVersion(session: Session, kubectl: Kubectl): Promise<string> {
   const program = realpathSync(kubectl.program);
   const { mtimeMs: changed, size } = statSync(program);
   const file = path.join(session.home, 'node_modules/.cache/strata/kubectl.json');
   const known = readKnown(file);
-  if (known?.program === program && known.changed === changed && known.size === size) return;
+  if (known?.program === program && known.changed === changed && known.size === size) return known.version;
 
   const result = await runKubectl(session, kubectl, ['version', '--client', '-o', 'json'], {
     needsCluster: false,
@@ -197,4 +197,5 @@ export async function checkKubectlVersion(session: Session, kubectl: Kubectl): P
   } catch {
     // A checkout that cannot be written asks again next time.
   }
+  return version[1]!;
 }

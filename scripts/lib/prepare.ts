@@ -47,6 +47,13 @@ export function sayWarnings(session: Session, problems: readonly Problem[]): voi
   for (const problem of problems) session.terminal.say(formatProblem(problem));
 }
 
+/** The throwaway env file is not the user's to mend. */
+export function mendable(problems: readonly Problem[], sandbox: SandboxInfo | undefined): readonly Problem[] {
+  if (sandbox === undefined) return problems;
+  const throwaway = path.basename(sandbox.envFile);
+  return problems.filter(({ severity, file }) => severity === 'error' || !file?.endsWith(throwaway));
+}
+
 /** What the env values make of the contract's objects; optional keys without a value are left out. */
 export function objectsOf(contract: Contract, values: readonly EnvValue[]): GeneratedObject[] {
   return contract.objects.map(({ kind, name }) => {
@@ -90,11 +97,7 @@ export async function prepare(
     ...(sandbox ? { sandboxEnvFile: sandbox.envFile } : {}),
     placeholders: sandbox ? 'ignore' : placeholders,
   });
-  // The throwaway env file is not the user's to mend.
-  sayWarnings(
-    session,
-    sandbox ? warnings.filter(({ file }) => !file?.endsWith(path.basename(sandbox.envFile))) : warnings,
-  );
+  sayWarnings(session, mendable(warnings, sandbox));
   return {
     overlay,
     overlayFolder: path.join(session.root, folder),

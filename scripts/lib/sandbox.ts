@@ -63,8 +63,11 @@ export function sandboxContext(name: string): string {
 /** Below the sandbox's folder; written at the end of a start. */
 export const infoFile = 'sandbox.json';
 
-const startHint = (name: string): string =>
-  `npm run sandbox -- start${name === defaultSandboxName ? '' : ` --name ${name}`}`;
+/** The command that starts the sandbox of this folder. */
+export function startHint(folder: string): string {
+  const name = path.basename(folder);
+  return `npm run sandbox -- start${name === defaultSandboxName ? '' : ` --name ${name}`}`;
+}
 
 /** What `start` wrote at its end, or undefined. Says nothing about whether it still runs. */
 function readStored(folder: string): StoredSandbox | undefined {
@@ -101,5 +104,7 @@ export async function readRunningSandbox(
   if (status.state === 'running') return status.info;
   const name = path.basename(options.folder);
   const problem = status.state === 'broken' ? 'does not answer' : 'is not running';
-  throw new StrataError('SANDBOX_NOT_RUNNING', `the sandbox ${name} ${problem}`, { hint: startHint(name) });
+  throw new StrataError('SANDBOX_NOT_RUNNING', `the sandbox ${name} ${problem}`, {
+    hint: startHint(options.folder),
+  });
 }

@@ -3,7 +3,7 @@ import type { Connection } from './connection.ts';
 import { type Surroundings, type Symptom, symptomsOf } from './diagnosis.ts';
 import type { Discovery, Resource } from './discovery.ts';
 import { type Problem, StrataError } from './errors.ts';
-import { gatherDiagnosis } from './evidence.ts';
+import { gatherDiagnosis, pods as podKind, replicaSets as replicaSetKind } from './evidence.ts';
 import { formatDiagnosis, problemsOf } from './findings.ts';
 import { type Inventory, memberSelector } from './inventory.ts';
 import { failedSince, type Readiness, readinessOf } from './kstatus.ts';
@@ -27,21 +27,6 @@ interface Entry {
   readiness: Readiness;
   live: KubeObject | undefined;
 }
-
-const podResource: Resource = {
-  group: '',
-  version: 'v1',
-  kind: 'Pod',
-  plural: 'pods',
-  namespaced: true,
-  verbs: [],
-};
-const replicaSetResource: Resource = {
-  ...podResource,
-  group: 'apps',
-  kind: 'ReplicaSet',
-  plural: 'replicasets',
-};
 
 /** Kinds without a controller that reports on them: there means Current. */
 export const passive = new Set([
@@ -181,8 +166,8 @@ async function untilCurrent(
     failedBefore ??= failuresIn(entries);
     if (observedAround === undefined) {
       const [pods, replicaSets] = await Promise.all([
-        lookIfAllowed(() => look(podResource)),
-        lookIfAllowed(() => look(replicaSetResource)),
+        lookIfAllowed(() => look(podKind)),
+        lookIfAllowed(() => look(replicaSetKind)),
       ]);
       observedAround = { pods, replicaSets };
       for (const observed of [...views.values(), pods, replicaSets]) observed.follow();
