@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Writable } from 'node:stream';
 import { $ } from 'zx/core';
 import { StrataError } from './errors.ts';
 import { findOnPath } from './process.ts';
@@ -89,16 +90,25 @@ export async function runKubectl(
   session.terminal.detail(
     `$ ${commandLine(kubectl.program, args)}${options.input === undefined ? '' : '  (stdin)'}`,
   );
-  const child = $({
+  const shell = $({
     ...posixShell,
     quiet: true,
     nothrow: true,
     verbose: false,
     // A group of its own, or Ctrl-C in the terminal reaches it before we can decide.
     detached: !options.inheritTerminal,
-    ...(options.inheritTerminal ? { stdio: ['inherit', 'pipe', 'inherit'] } : { input: options.input ?? '' }),
+    ...(options.inheritTerminal
+      ? { stdio: ['inherit', 'pipe', 'inherit'] }
+      : { stdio: ['pipe', 'pipe', 'pipe', 'pipe'], input: options.input ?? '' }),
     env: childEnvironment(session, options.needsCluster ? kubectl.kubeconfig : '/dev/null'),
-  })`exec ${kubectl.program} ${args}`;
+  });
+  // A SIGKILL of strata closes the pipe: what still writes to the cluster ends before the next run begins.
+  const child = options.inheritTerminal
+    ? shell`exec ${kubectl.program} ${args}`
+    : shell`(read -r _ <&3 || kill $$) </dev/null >/dev/null 2>&1 & exec 3<&-; exec ${kubectl.program} ${args}`;
+  const leash = child.child?.stdio[3] as Writable | null | undefined;
+  leash?.on('error', () => {});
+  child.child?.once('exit', () => leash?.end('\n'));
   // A child that ends before it has read everything is judged by its status.
   if (!options.inheritTerminal) child.stdin.on('error', () => {});
   // zx leaves an empty input open: whoever reads it would wait for the time-out.

@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { processWithPid } from '../../scripts/lib/process.ts';
 import { systemClock } from '../../scripts/lib/session.ts';
 import { eventually, type Outcome } from '../support/cluster.ts';
 import { assertStatus, concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
@@ -264,6 +265,23 @@ faults('Ctrl-C while kubectl applies: it finishes its wave, and nothing more is 
     deployment.assertNothingLeft();
     assert.is((await deployment.generated('Secret', 'backend-secrets')).length, 1);
     assert.equal(await deployment.list('deployments'), []);
+    await deployment.expect(0, 'up');
+    await deployment.expect(0, 'diff');
+  }),
+);
+
+faults('SIGKILL while kubectl applies: kubectl ends too', () =>
+  withDeployment({}, async (deployment) => {
+    const running = deployment.start('up', [], { environment: wrapKubectl(deployment, 'exec sleep 100') });
+    await secondApply(deployment);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    const pid = Number(readFileSync(path.join(path.dirname(deployment.root), 'bin/second'), 'utf8'));
+    await eventually(
+      async () => processWithPid(pid),
+      (found) => found === undefined,
+      5000,
+    );
     await deployment.expect(0, 'up');
     await deployment.expect(0, 'diff');
   }),
