@@ -103,12 +103,13 @@ export async function main(argv: readonly string[], home: string): Promise<void>
   const scrubber = createScrubber();
   const terminal = createTerminal(process, process.env, scrubber, { verbose: argv.includes('--verbose') });
   const interruption = new AbortController();
+  const finishing = new Set<string>();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       if (interruption.signal.aborted) process.exit(130);
       terminal.live([]);
       terminal.say(
-        `${signal === 'SIGINT' ? 'interrupted' : `stopped by ${signal}`}: cleaning up (again to end at once)`,
+        `${signal === 'SIGINT' ? 'interrupted' : `stopped by ${signal}`}: ${[...finishing].at(-1) ?? 'cleaning up'} (again to end at once)`,
       );
       interruption.abort(
         new StrataError('INTERRUPTED', 'interrupted', { hint: 'the same command again finishes the job' }),
@@ -143,6 +144,10 @@ export async function main(argv: readonly string[], home: string): Promise<void>
         atExit(cleanup) {
           cleanups.add(cleanup);
           return () => cleanups.delete(cleanup);
+        },
+        finishes(what) {
+          finishing.add(what);
+          return () => finishing.delete(what);
         },
       };
       status = await command.run(session, args);

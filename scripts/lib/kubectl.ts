@@ -132,6 +132,9 @@ export async function runKubectl(
   };
   session.signal.addEventListener('abort', onAbort, { once: true });
   const forget = session.atExit(() => end('SIGKILL'));
+  const isOver = options.finishWhenInterrupted
+    ? session.finishes('kubectl is finishing the objects it was given, then nothing more begins')
+    : () => {};
   try {
     const output = await child;
     const { exitCode: status, signal, stdout, stderr } = output;
@@ -140,6 +143,7 @@ export async function runKubectl(
     clearTimeout(timer);
     session.signal.removeEventListener('abort', onAbort);
     forget();
+    isOver();
     session.signal.throwIfAborted();
   }
 }

@@ -22,6 +22,8 @@ export interface Session {
   signal: AbortSignal;
   /** Runs synchronously at the end of the process, however it ends; returns a function that takes it back. */
   atExit(cleanup: () => void): () => void;
+  /** What the first Ctrl-C waits for from now on, in words; returns a function that takes it back. */
+  finishes(what: string): () => void;
 }
 
 export const systemClock: Clock = {

@@ -293,7 +293,9 @@ faults('a second Ctrl-C does not wait for kubectl', () =>
     const running = deployment.start('up', [], { environment: wrapKubectl(deployment, script) });
     await secondApply(deployment);
     running.child.kill('SIGINT');
-    await running.said('again to end at once');
+    await running.said(
+      'interrupted: kubectl is finishing the objects it was given, then nothing more begins (again to end at once)',
+    );
     await systemClock.sleep(300);
     assert.is(running.child.exitCode, null, 'the first one waits');
     running.child.kill('SIGINT');

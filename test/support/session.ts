@@ -75,6 +75,7 @@ export function testSession(overrides: TestSessionOverrides = {}): TestSession {
       cleanups.add(cleanup);
       return () => cleanups.delete(cleanup);
     },
+    finishes: () => () => {},
     ...rest,
     scrubber,
     terminal,
