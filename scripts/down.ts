@@ -1,6 +1,6 @@
 import { releaseNamespace, writeParent } from './lib/apply.ts';
 import { confirm, placeOf, requireConfirmable, targetOf } from './lib/cluster.ts';
-import { type Command, parseDuration, textOf } from './lib/command.ts';
+import { type Command, isSet, parseDuration, textOf } from './lib/command.ts';
 import { type Connection, connect } from './lib/connection.ts';
 import { guardsOf, requireAllowed } from './lib/deletions.ts';
 import { afterwards, expectCluster, recognize } from './lib/identity.ts';
@@ -13,6 +13,7 @@ import {
   preventsDeletion,
 } from './lib/inventory.ts';
 import { findKubectl } from './lib/kubectl.ts';
+import { leaseReference, withLease } from './lib/lease.ts';
 import { type ClusterState, configMaps, namespaces } from './lib/live.ts';
 import { inventoryFor, locate } from './lib/locate.ts';
 import { groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './lib/manifest.ts';
@@ -26,7 +27,17 @@ export const command: Command = {
   name: 'down',
   summary: 'Delete what up made, from the inventory in the cluster, and nothing else.',
   usage: '[OVERLAY] [flags]',
-  flags: ['root', 'context', 'trust-cluster', 'sandbox', 'yes', 'allow-delete', 'timeout', 'verbose'],
+  flags: [
+    'root',
+    'context',
+    'trust-cluster',
+    'sandbox',
+    'yes',
+    'allow-delete',
+    'timeout',
+    'steal-lock',
+    'verbose',
+  ],
   positionals: 1,
   notes: [
     'Exit status: 0 gone or nothing there, 2 usage or configuration, 3 the cluster refused, 130 interrupted',
@@ -58,7 +69,24 @@ export const command: Command = {
     requireAllowed('down', args, guardsOf(removal.targets.map(({ reference }) => reference)));
     await requireRights(session, connection, demandOf(inventory, removal));
     await confirm(session, args, context, place, 'delete all of this from');
-    await remove(session, connection, inventory, removal, timeout);
+    const options = {
+      command: 'down',
+      steal: isSet(args, 'steal-lock'),
+      timeout,
+      plannedVersion: removal.state.parent?.object.metadata.resourceVersion,
+    };
+    await withLease(session, connection, inventory, options, async (holding) => {
+      let current = removal;
+      if (holding.isPlanStale) {
+        current = await planRemoval(holding.session, connection, inventory);
+        session.terminal.say('another run has changed what is there: what goes now');
+        session.terminal.say(formatRemoval(session, current).join('\n'));
+        requireAllowed('down', args, guardsOf(current.targets.map(({ reference }) => reference)));
+        await requireRights(holding.session, connection, demandOf(inventory, current));
+        await confirm(holding.session, args, context, place, 'delete all of this from');
+      }
+      await remove(holding.session, connection, inventory, current, timeout);
+    });
     connection.close();
     session.terminal.say(
       `${session.terminal.style.green('done')} in ${formatDuration(session.clock.now() - started)}`,
@@ -141,6 +169,7 @@ async function foreignBeside(
   const own = new Set([
     ...targets.map(({ reference }) => keyOf(reference)),
     keyOf(parentReference(inventory)),
+    keyOf(leaseReference(inventory)),
   ]);
   const foreign = await foreignIn(connection, state.discovery, inventory.namespace);
   return { ...foreign, objects: foreign.objects.filter((reference) => !own.has(keyOf(reference))) };

@@ -18,6 +18,7 @@ export const command: Command = {
     'allow-delete',
     'timeout',
     'force-conflicts',
+    'steal-lock',
     'verbose',
   ],
   positionals: 1,

@@ -349,3 +349,19 @@ export async function planOverlay(
   const opened = await connectWhile(session, prepared, expectation, rendering);
   return planManifests(session, args, opened, prepared, started);
 }
+
+/** The same manifests against what the cluster holds by now. */
+export async function planAgain<From extends Destination>(
+  session: Session,
+  args: Arguments,
+  planned: Planned<From>,
+): Promise<Planned<From>> {
+  const { connection, prepared, rendered } = planned;
+  const opened = {
+    connection,
+    rendered,
+    ground: readGround(connection, prepared.inventory),
+    recognizing: Promise.resolve(planned.recognized),
+  };
+  return { ...planned, ...(await compare(session, opened, prepared, isSet(args, 'force-conflicts'))) };
+}

@@ -35,6 +35,7 @@ export const flags = {
   },
   timeout: { value: 'DURATION', help: 'how long to wait for health, like 90s or 5m (default: 5m)' },
   'force-conflicts': { help: 'take over fields that another manager holds' },
+  'steal-lock': { help: 'do not wait for another run at this overlay, take its lock' },
   output: { value: 'FORMAT', help: 'text or json (default: text)' },
   'exit-zero': { help: 'exit 0 also when something changed' },
   'show-secrets': { help: 'do not mask secrets on a terminal' },

@@ -15,7 +15,7 @@ import { learnSecrets } from './secrets.ts';
 import type { Session } from './session.ts';
 
 export interface Request {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path with query, as the API server knows it. */
   path: string;
   body?: unknown;
@@ -23,6 +23,8 @@ export interface Request {
   accept?: string;
   /** A dry run or a read: sending it twice does no harm. */
   repeatable?: boolean;
+  /** Milliseconds. Waits behind no other request, is sent once, and also after an interruption. */
+  urgent?: number;
 }
 
 export interface Answer {
@@ -178,7 +180,7 @@ interface RawAnswer {
 }
 
 function send(
-  agent: http.Agent,
+  agent: http.Agent | undefined,
   socketPath: string,
   request: Request,
   signal: AbortSignal,
@@ -187,7 +189,7 @@ function send(
     const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
     const outgoing = http.request(
       {
-        agent,
+        agent: agent ?? false,
         socketPath,
         method: request.method,
         path: request.path,
@@ -336,7 +338,15 @@ export async function connect(
 
   const takePlace = createPlaces(concurrency);
 
+  async function attemptUrgently(request: Request, patience: number): Promise<RawAnswer | Error> {
+    const deadline = AbortSignal.timeout(patience);
+    return send(undefined, proxy.socket, request, deadline).catch((error: Error) =>
+      deadline.aborted ? new Error(`no answer within ${patience / 1000} s`) : error,
+    );
+  }
+
   async function attempt(request: Request): Promise<RawAnswer | Error> {
+    if (request.urgent !== undefined) return attemptUrgently(request, request.urgent);
     // The deadline runs from the moment the request is sent, not while it queues.
     const leave = await takePlace();
     const deadline = AbortSignal.timeout(requestDeadline);
@@ -351,7 +361,7 @@ export async function connect(
   }
 
   async function request(wanted: Request): Promise<Answer> {
-    const repeatable = wanted.repeatable ?? wanted.method === 'GET';
+    const repeatable = wanted.urgent === undefined && (wanted.repeatable ?? wanted.method === 'GET');
     let why = '';
     let trouble = troubleOf(context, '');
     // A server that was silent for that long is not asked again.

@@ -1,15 +1,16 @@
 import { accessLines } from './access.ts';
 import { applyTargets, createNamespace, writeParent } from './apply.ts';
-import { confirm, type Planned } from './cluster.ts';
+import { confirm, type Planned, planAgain } from './cluster.ts';
 import { type Arguments, isSet } from './command.ts';
 import { guardsOfPlan, requireAllowed } from './deletions.ts';
 import { expectedOf, movementOf } from './digest.ts';
 import { discover } from './discovery.ts';
 import { moved, readNow, readTargets, staleError, type Target } from './guard.ts';
 import { isOwned, staysBecause } from './inventory.ts';
+import { withLease } from './lease.ts';
 import { readState, readUsers, usersFor } from './live.ts';
 import { generatedNameOf, groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './manifest.ts';
-import { type Plan, surplusOf } from './plan.ts';
+import { type Plan, type PlannedObject, surplusOf } from './plan.ts';
 import type { Destination } from './prepare.ts';
 import { deleteAll, doomed } from './prune.ts';
 import { formatPlan, placeLine } from './report.ts';
@@ -32,8 +33,9 @@ export interface DeployOptions {
 }
 
 /**
- * From a plan to a healthy deployment: shows it, asks, applies, waits, prunes. Closes the connection when all went well.
- * @throws StrataError DECLINED, DELETE_GUARDED, PLAN_STALE, APPLY_FAILED, NOT_HEALTHY, DELETE_FAILED
+ * From a plan to a healthy deployment: shows it, asks, applies, waits, prunes, all but the first two while nobody else
+ * does. Closes the connection when all went well.
+ * @throws StrataError DECLINED, DELETE_GUARDED, LOCKED, PLAN_STALE, APPLY_FAILED, NOT_HEALTHY, DELETE_FAILED
  */
 export async function deploy(
   session: Session,
@@ -57,24 +59,67 @@ export async function deploy(
   }
   planned.recognized.record();
 
-  const began = Date.now();
-  const pending = await applyPlan(session, args, planned);
-  terminal.say('waiting until everything is Current');
-  const waiting = session.clock.now();
-  await waitUntilCurrent(session, connection, {
-    inventory: prepared.inventory,
-    discovery: pending.state.discovery,
-    objects: rendered.manifests.map(({ object }) => object),
-    timeout,
-    began,
+  const present = await withLock(session, args, planned, options, async (held, current, created) => {
+    const began = Date.now();
+    const pending = await applyPlan(held, args, current, created);
+    terminal.say('waiting until everything is Current');
+    const waiting = session.clock.now();
+    await waitUntilCurrent(held, connection, {
+      inventory: prepared.inventory,
+      discovery: pending.state.discovery,
+      objects: rendered.manifests.map(({ object }) => object),
+      timeout,
+      began,
+    });
+    terminal.say(`  healthy  ${formatDuration(session.clock.now() - waiting)}`);
+    return collect(held, pending, timeout);
   });
-  terminal.say(`  healthy  ${formatDuration(session.clock.now() - waiting)}`);
-  const present = await collect(session, pending, timeout);
   connection.close();
 
   terminal.say(`${terminal.style.green('done')} in ${formatDuration(session.clock.now() - started)}`);
   if (prepared.sandbox) terminal.say('  its Pods are simulated: nothing answers on their ports');
   else for (const line of accessLines(present, place)) terminal.say(`  ${line}`);
+}
+
+/** The namespace, then the lock in it; what another run changed before that is compared and shown again. */
+async function withLock<T>(
+  session: Session,
+  args: Arguments,
+  planned: Planned<Destination>,
+  { command, timeout, deed }: DeployOptions,
+  work: (held: Session, current: Planned<Destination>, created: KubeObject | undefined) => Promise<T>,
+): Promise<T> {
+  const { connection, prepared, rendered, state, context, place } = planned;
+  const { terminal } = session;
+  let created: KubeObject | undefined;
+  const makeNamespace = async (): Promise<void> => {
+    created = (await createNamespace(connection, prepared.inventory)) ?? created;
+  };
+  const isNamespaceMissing = state.namespace === undefined && isWriting(planned);
+  const rendersNamespace = rendered.manifests.some(({ object }) => object.kind === 'Namespace');
+  if (isNamespaceMissing && !rendersNamespace) terminal.say(`  creating namespace ${prepared.namespace}`);
+  const options = {
+    command,
+    steal: isSet(args, 'steal-lock'),
+    timeout,
+    plannedVersion: state.parent?.object.metadata.resourceVersion,
+    isNamespaceMissing,
+    // It may also vanish while another run is waited for.
+    ...(rendered.manifests.length > 0 ? { createNamespace: makeNamespace } : {}),
+  };
+  return withLease(session, connection, prepared.inventory, options, async (holding) => {
+    if (!holding.isPlanStale) return work(holding.session, planned, created);
+    terminal.say('another run has changed what is there: the plan now');
+    const again = await planAgain(holding.session, args, planned);
+    terminal.say(formatPlan(again.plan, terminal.style).join('\n'));
+    requireAllowed(command, args, guardsOfPlan(again.plan));
+    if (again.plan.isChanged) {
+      await requireRights(holding.session, connection, again.demand);
+      await confirm(holding.session, args, context, place, deed);
+    }
+    // The namespace holds what that run made: it stays, also when this one fails.
+    return work(holding.session, again, undefined);
+  });
 }
 
 const kindsOf = (objects: readonly KubeObject[]): string[] =>
@@ -87,22 +132,26 @@ interface Applied extends Planned<Destination> {
   appliedAt: string | undefined;
 }
 
-/** Writes namespace, inventory and objects, in this order: nothing exists that the inventory does not know. */
-async function applyPlan(session: Session, args: Arguments, planned: Planned<Destination>): Promise<Applied> {
-  const { connection, prepared, rendered, state, plan } = planned;
-  const writes = plan.objects.some(({ action }) => action === 'create' || action === 'change');
-  const appliedAt = state.parent?.state.appliedAt;
-  if (!writes && !plan.inventoryIsMissing) return { ...planned, isStale: false, appliedAt };
+const isWriting = ({ plan }: Planned<Destination>): boolean =>
+  plan.inventoryIsMissing || plan.objects.some(({ action }) => action === 'create' || action === 'change');
 
-  const rendersNamespace = rendered.manifests.some(({ object }) => object.kind === 'Namespace');
-  if (state.namespace === undefined && !rendersNamespace) {
-    session.terminal.say(`  creating namespace ${prepared.namespace}`);
-  }
-  const targets = await readTargets(connection, state.discovery, plan, prepared.overlay);
-  const created =
-    state.namespace === undefined ? await createNamespace(connection, prepared.inventory) : undefined;
-  if (state.namespace === undefined) expectNamespace(targets, created);
+/**
+ * Writes inventory and objects, in this order: nothing exists that the inventory does not know. `created` is the
+ * namespace when it was made in this run.
+ */
+async function applyPlan(
+  session: Session,
+  args: Arguments,
+  planned: Planned<Destination>,
+  created: KubeObject | undefined,
+): Promise<Applied> {
+  const { connection, prepared, rendered, state } = planned;
+  const appliedAt = state.parent?.state.appliedAt;
+  if (!isWriting(planned)) return { ...planned, isStale: false, appliedAt };
+
+  let targets: Target[] = [];
   try {
+    targets = await targetsOf(planned, created);
     const groupKinds = [
       ...kindsOf(rendered.manifests.map(({ object }) => object)),
       ...kindsOf(state.members),
@@ -130,15 +179,30 @@ async function applyPlan(session: Session, args: Arguments, planned: Planned<Des
   };
 }
 
-/** The namespace was compared when there was none: now it is the one that was made, or else whichever there is. */
-function expectNamespace(targets: readonly Target[], created: KubeObject | undefined): void {
-  for (const target of targets.filter(({ manifest }) => manifest.object.kind === 'Namespace')) {
-    if (created === undefined) target.isUnguarded = true;
-    else if (created.metadata.name === target.manifest.object.metadata.name) {
-      target.expected = expectedOf(created);
-      target.resourceVersion = created.metadata.resourceVersion;
-    }
-  }
+/**
+ * What is written, and what it has to be until then. A namespace that was missing is not compared with that: it is the
+ * one that was made, or else whichever there is.
+ */
+async function targetsOf(planned: Planned<Destination>, created: KubeObject | undefined): Promise<Target[]> {
+  const { connection, prepared, state, plan } = planned;
+  const isMissing = ({ reference }: PlannedObject): boolean =>
+    state.namespace === undefined &&
+    groupKindOf(reference) === 'Namespace' &&
+    reference.name === prepared.namespace;
+  const others = plan.objects.filter((object) => !isMissing(object));
+  const targets = await readTargets(
+    connection,
+    state.discovery,
+    { ...plan, objects: others },
+    prepared.overlay,
+  );
+  const made = plan.objects.filter(isMissing).flatMap(({ manifest }): Target[] => {
+    if (manifest === undefined) return [];
+    return created === undefined
+      ? [{ manifest, expected: undefined, resourceVersion: undefined, isUnguarded: true }]
+      : [{ manifest, expected: expectedOf(created), resourceVersion: created.metadata.resourceVersion }];
+  });
+  return [...made, ...targets];
 }
 
 /** A first apply that failed leaves nothing behind, be it in the namespace or in none. */

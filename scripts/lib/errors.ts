@@ -22,6 +22,7 @@ export const exitStatuses = {
   CONFLICT: 3,
   PLAN_STALE: 3,
   NOT_OWNED: 3,
+  LOCKED: 3,
   DELETE_GUARDED: 3,
   APPLY_FAILED: 3,
   DELETE_FAILED: 3,

@@ -270,7 +270,7 @@ faults('Ctrl-C while kubectl applies: it finishes its wave, and nothing more is 
   }),
 );
 
-faults('SIGKILL while kubectl applies: kubectl ends too', () =>
+faults('SIGKILL while kubectl applies: kubectl ends too, and the next run need not wait for it', () =>
   withDeployment({}, async (deployment) => {
     const running = deployment.start('up', [], { environment: wrapKubectl(deployment, 'exec sleep 100') });
     await secondApply(deployment);
@@ -282,7 +282,8 @@ faults('SIGKILL while kubectl applies: kubectl ends too', () =>
       (found) => found === undefined,
       5000,
     );
-    await deployment.expect(0, 'up');
+    const { stderr } = await deployment.expect(0, 'up');
+    assert.match(stderr, /took the lock over from .*: it no longer runs/);
     await deployment.expect(0, 'diff');
   }),
 );
