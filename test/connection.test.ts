@@ -563,6 +563,29 @@ for (const [code, reason] of [
   );
 }
 
+asking('a 500 with a Status is asked again for what is only read, for it may pass', () =>
+  connected(
+    (_, response, count) =>
+      count < 3
+        ? json(response, 500, status(500, 'InternalError', 'etcdserver: leader changed'))
+        : json(response, 200, { ok: true }),
+    async (connection, { requests, pauses }) => {
+      assert.equal(await connection.get('/x'), { ok: true });
+      assert.equal([requests.length, pauses], [3, [100, 200]]);
+    },
+  ),
+);
+
+asking('a 500 with a Status that does not pass is the answer', () =>
+  connected(
+    (_, response) => json(response, 500, status(500, 'InternalError', 'conversion webhook failed')),
+    async (connection, { requests }) => {
+      const answer = await connection.request({ method: 'GET', path: '/x' });
+      assert.equal([answer.status, requests.length], [500, 3]);
+    },
+  ),
+);
+
 asking('a 500 in plain text is the proxy: tried five times, then the cluster is unreachable', () =>
   connected(
     (_, response) => plain(response, 500, 'dial tcp 127.0.0.1:6443: connect: connection refused\n'),

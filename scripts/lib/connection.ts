@@ -245,6 +245,9 @@ function screened(answer: Answer | undefined, scrubber: Scrubber): Answer | unde
   return answer;
 }
 
+/** A change of etcd's leader is such a 500 for a read: https://github.com/kubernetes/kubernetes/issues/106491 */
+const readAttempts = 3;
+
 const isBusy = (status: number): boolean => [429, 502, 503, 504].includes(status);
 
 function pause(attempt: number, retryAfter: string | undefined): number {
@@ -373,7 +376,8 @@ export async function connect(
       );
       if (!(raw instanceof Error)) {
         const answer = screened(parseAnswer(raw), session.scrubber);
-        if (isFromServer(answer) && !isBusy(raw.status)) return answer;
+        const mayPass = wanted.method === 'GET' && raw.status === 500 && count < readAttempts - 1;
+        if (isFromServer(answer) && !isBusy(raw.status) && !(repeatable && mayPass)) return answer;
         why = isFromServer(answer)
           ? (textAt(answer.body, 'message') ?? `status ${raw.status}`)
           : explainProxyText(raw, session.scrubber);

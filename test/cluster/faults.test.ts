@@ -183,6 +183,21 @@ for (const [ofUp, ofDown] of [
   );
 }
 
+faults('a server error that passes does not make down leave the namespace', () =>
+  withRelay(async (deployment, relay) => {
+    await deployment.expect(0, 'up');
+    const seen = new Set<string>();
+    relay.fault = ({ method, url = '' }) => {
+      if (method !== 'GET' || !url.includes('/namespaces/') || seen.has(url)) return undefined;
+      seen.add(url);
+      return { busy: 500 };
+    };
+    await deployment.expect(0, 'down');
+    assert.ok(seen.size > 20);
+    await assertGone(deployment);
+  }),
+);
+
 /** Puts a kubectl first on PATH that runs the script at its second apply, and is the real one otherwise. */
 function wrapKubectl(deployment: Deployment, script: string): { PATH: string } {
   const folder = path.join(path.dirname(deployment.root), 'bin');

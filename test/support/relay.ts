@@ -6,8 +6,40 @@ import { textAt } from '../../scripts/lib/manifest.ts';
 import { parseYaml } from '../../scripts/lib/yaml.ts';
 import { type Deployment, withDeployment } from './deployment.ts';
 
-/** `drop` closes the connection, `cut` ends it in the middle of the answer, `stall` never answers, a number waits before it asks. */
-export type Fault = 'drop' | 'cut' | 'stall' | number | undefined;
+/**
+ * `drop` closes the connection and `reset` breaks it off, `cut` breaks off in the middle of the answer and `short` ends
+ * there as if that were all, `lose` does what was asked and says nothing, `stall` never answers; a number waits so many
+ * milliseconds before it asks, `busy` answers in place of the server, as an API server or as a load balancer does.
+ */
+export type Fault =
+  | 'drop'
+  | 'reset'
+  | 'cut'
+  | 'short'
+  | 'lose'
+  | 'stall'
+  | number
+  | { busy: 429 | 500 | 503; retryAfter?: number; isPlain?: boolean }
+  | undefined;
+
+function refuse(
+  response: http.ServerResponse,
+  { busy, retryAfter, isPlain }: Exclude<Fault, string | number | undefined>,
+): void {
+  const status = {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: 'the relay says so',
+    code: busy,
+  };
+  response.writeHead(busy, {
+    'Content-Type': isPlain ? 'text/plain' : 'application/json',
+    ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
+  });
+  response.end(isPlain ? 'upstream connect error' : JSON.stringify(status));
+}
 
 /** How many requests came before, or the one that deletes the namespace: of those before it some only wait. */
 export type Moment = number | 'last';
@@ -36,7 +68,15 @@ export class Relay {
         request.socket.destroy();
         return;
       }
+      if (fault === 'reset') {
+        request.socket.resetAndDestroy();
+        return;
+      }
       if (fault === 'stall') return;
+      if (typeof fault === 'object') {
+        refuse(response, fault);
+        return;
+      }
       const { authorization: _, host: __, ...headers } = request.headers;
       const forward = (): void => {
         const upstream = https.request(
@@ -48,14 +88,21 @@ export class Relay {
             headers: { ...headers, authorization: `Bearer ${token}` },
           },
           (answer) => {
-            response.writeHead(answer.statusCode ?? 502, answer.headers);
+            if (fault === 'lose') {
+              request.socket.destroy();
+              return;
+            }
+            const { 'content-length': length, ...chunked } = answer.headers;
+            response.writeHead(answer.statusCode ?? 502, fault === 'short' ? chunked : answer.headers);
             response.flushHeaders();
-            if (fault !== 'cut') {
+            if (fault !== 'cut' && fault !== 'short') {
               answer.pipe(response);
               return;
             }
             answer.once('data', (chunk: Buffer) => {
-              response.write(chunk.subarray(0, chunk.length / 2), () => request.socket.destroy());
+              const half = chunk.subarray(0, chunk.length / 2);
+              if (fault === 'short') response.end(half);
+              else response.write(half, () => request.socket.destroy());
             });
           },
         );
@@ -63,8 +110,8 @@ export class Relay {
         response.on('close', () => upstream.destroy());
         request.pipe(upstream);
       };
-      if (fault === undefined || fault === 'cut') forward();
-      else setTimeout(forward, fault);
+      if (typeof fault === 'number') setTimeout(forward, fault);
+      else forward();
     });
   }
 
