@@ -91,32 +91,34 @@ async function suite(
 }
 
 /** One control plane for all; two files at a time, each test has a namespace of its own. */
-async function cluster(filter: string): Promise<Totals[]> {
+async function withControlPlane(group: 'cluster' | 'chaos', filter: string): Promise<Totals[]> {
   const name = `test-${process.pid}`;
   const folder = path.join(projectFolder, '.strata/sandbox', name);
   const session = testSession({ terminal: { say: (text) => void process.stderr.write(`${text}\n`) } });
-  const files = readdirSync(path.join(projectFolder, 'test/cluster'))
+  const files = readdirSync(path.join(projectFolder, 'test', group))
     .filter((file) => file.endsWith('.test.ts') && file.includes(filter))
     .sort();
   process.stdout.write(
-    '\nstarting a control plane for the cluster tests (the first time it is built, which takes minutes)\n',
+    `\nstarting a control plane for the ${group} tests (the first time it is built, which takes minutes)\n`,
   );
   const stop = (): Promise<boolean> => stopSandbox(session, { folder });
-  process.once('SIGINT', () => void stop().finally(() => process.exit(130)));
-  process.once('SIGTERM', () => void stop().finally(() => process.exit(143)));
+  const onInterrupt = (): void => void stop().finally(() => process.exit(130));
+  const onTerminate = (): void => void stop().finally(() => process.exit(143));
+  process.once('SIGINT', onInterrupt).once('SIGTERM', onTerminate);
   await startSandbox(session, { folder });
   const totals: Totals[] = [];
   const waiting = [...files];
   const work = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const pattern = `^${file.replaceAll('.', '\\.')}$`;
-      totals.push(await suite(`cluster/${file}`, 'test/cluster', pattern, { STRATA_TEST_SANDBOX: folder }));
+      totals.push(await suite(`${group}/${file}`, `test/${group}`, pattern, { STRATA_TEST_SANDBOX: folder }));
     }
   };
   try {
     await Promise.all([work(), work()]);
   } finally {
     await stop();
+    process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate);
   }
   return totals;
 }
@@ -140,10 +142,11 @@ const groups: Record<string, () => Promise<Totals[]>> = {
       ),
     ),
   kustomize: async () => [await suite('real Kustomize', 'test/kustomize', '\\.test\\.ts$')],
-  cluster: () => cluster(process.argv[3] ?? ''),
+  cluster: () => withControlPlane('cluster', process.argv[3] ?? ''),
+  chaos: () => withControlPlane('chaos', process.argv[3] ?? ''),
 };
 
-const wanted = process.argv[2] ? [process.argv[2]] : Object.keys(groups);
+const wanted = process.argv[2]?.split(',') ?? Object.keys(groups);
 const sum: Totals = { passed: 0, failed: 0, skipped: 0 };
 for (const name of wanted) {
   const group = groups[name];

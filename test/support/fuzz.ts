@@ -1,10 +1,6 @@
 import fc from 'fast-check';
+import { isFull, seed } from './chaos.ts';
 import { processorTime } from './time.ts';
-
-const isFull = process.env.STRATA_CHAOS === 'full';
-
-/** Another STRATA_SEED looks elsewhere; without one a run is the same as the one before, so that what it finds is news. */
-const seed = Number(process.env.STRATA_SEED ?? 2_124_083_662);
 
 /** Settings of fast-check: STRATA_CHAOS=full takes ten times the cases. */
 export function cases(count: number): { seed: number; numRuns: number } {
