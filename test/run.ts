@@ -137,8 +137,8 @@ const groups: Record<string, () => Promise<Totals[]>> = {
     ]),
   fuzz: () =>
     Promise.all(
-      ['envfile', 'contract', 'manifest'].map((name) =>
-        suite(`fuzz: ${name}`, 'test/fuzz', `^${name}\\.test\\.ts$`),
+      ['envfile|dotenv', 'contract|scrub', 'manifest'].map((names) =>
+        suite(`fuzz: ${names}`, 'test/fuzz', `^(?:${names})\\.test\\.ts$`),
       ),
     ),
   kustomize: async () => [await suite('real Kustomize', 'test/kustomize', '\\.test\\.ts$')],
