@@ -3,6 +3,7 @@ import { type Arguments, type Command, isSet, overlayOf, textsOf } from './lib/c
 import { destinationOf, loadContract } from './lib/contract.ts';
 import { parseEnvFile } from './lib/envfile.ts';
 import { formatProblem, type Problem, StrataError } from './lib/errors.ts';
+import { exposuresOf } from './lib/exposure.ts';
 import { fillEmpty, generatedKeys, randomSecret, writeNewFile } from './lib/init.ts';
 import { outputOf } from './lib/output.ts';
 import { diskTreeFiles } from './lib/overlay.ts';
@@ -114,6 +115,7 @@ async function show(session: Session, args: Arguments, overlay: string): Promise
     sandboxEnvFile: sandbox?.envFile,
     placeholders: sandbox ? 'ignore' : 'tell',
   });
+  if (!sandbox) report.problems.push(...(await exposuresOf(session, report.values, report.paths)));
   if (output === 'json') terminal.json(jsonOf(overlay, report));
   else terminal.data(fitted(tableOf(report.values, terminal.outStyle), terminal));
   throwOnEnvErrors(overlay, report);

@@ -1,6 +1,8 @@
 import { planOverlay, requireConfirmable, warnOfBuildTime } from './lib/cluster.ts';
 import { type Command, parseDuration, textOf } from './lib/command.ts';
 import { deploy } from './lib/deploy.ts';
+import { exposuresOf } from './lib/exposure.ts';
+import { sayWarnings } from './lib/prepare.ts';
 
 export const command: Command = {
   name: 'up',
@@ -39,12 +41,15 @@ export const command: Command = {
       (context, overlay) => requireConfirmable(session, args, context, `up -- ${overlay}`),
       'refuse',
     );
+    const { prepared } = planned;
+    if (!prepared.sandbox)
+      sayWarnings(session, await exposuresOf(session, prepared.values, prepared.envPaths));
     await deploy(session, args, planned, {
       command: 'up',
       started,
       timeout,
       deed: 'apply this to',
-      remark: (plan) => warnOfBuildTime(session, planned.prepared, plan),
+      remark: (plan) => warnOfBuildTime(session, prepared, plan),
     });
     return 0;
   },

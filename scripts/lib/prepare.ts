@@ -17,7 +17,7 @@ import { diskTreeFiles, readLayers, readNamespace, resolveOverlay } from './over
 import { type Rendered, render } from './render.ts';
 import { readRunningSandbox, type SandboxInfo } from './sandbox.ts';
 import type { Session } from './session.ts';
-import { type EnvValue, loadEnvValues, type PlaceholderRule } from './values.ts';
+import { type EnvPath, type EnvValue, loadEnvValues, type PlaceholderRule } from './values.ts';
 import { verify } from './verify.ts';
 
 /** Where manifests go, and what takes them there. */
@@ -34,6 +34,7 @@ export interface Prepared extends Destination {
   overlayFolder: string;
   contract: Contract;
   values: readonly EnvValue[];
+  envPaths: readonly EnvPath[];
   generated: readonly GeneratedObject[];
   images: readonly ImageOverride[];
 }
@@ -91,7 +92,7 @@ export async function prepare(
   const folder = await resolveOverlay(session.root, overlay);
   const sandbox = await sandboxOf(session, args);
   const { namespace } = await readNamespace(session.root, overlay);
-  const { contract, values, warnings } = await loadEnvValues(session, overlay, {
+  const { contract, values, paths, warnings } = await loadEnvValues(session, overlay, {
     envFiles: textsOf(args, 'env-file'),
     fromProcess: isSet(args, 'from-process'),
     ...(sandbox ? { sandboxEnvFile: sandbox.envFile } : {}),
@@ -105,6 +106,7 @@ export async function prepare(
     inventory: inventoryOf(overlay, namespace),
     contract,
     values,
+    envPaths: paths,
     generated: objectsOf(contract, values),
     images:
       overrides.length > 0 ? expandImageOverrides(overrides, await imageRenames(session.root, folder)) : [],

@@ -311,7 +311,8 @@ async function readBytes(absolute: string, file: string): Promise<Buffer> {
   throw new StrataError('FILE_UNREADABLE', `${file} is no env file: it has more than 16 MiB`);
 }
 
-interface EnvPath {
+/** An env file. */
+export interface EnvPath {
   absolute: string;
   /** As the user would type it. */
   file: string;
@@ -381,6 +382,8 @@ function registerSecrets(session: Session, contract: Contract, layers: readonly 
 export interface EnvReport {
   contract: Contract;
   values: EnvValue[];
+  /** The env files that are there. */
+  paths: EnvPath[];
   /** Sorted by file and line; of the contract, the files and the values. */
   problems: Problem[];
   contractIsValid: boolean;
@@ -399,8 +402,13 @@ export async function readEnvValues(
   const files = diskTreeFiles(session.root);
   const { contract, problems: ofContract } = await readContract(files, folder);
   const keys = new Set(contract.fields.map(({ envKey }) => envKey));
-  const layers = [];
-  for (const place of envPaths(session, overlay, options)) layers.push(...(await readLayer(place, keys)));
+  const layers: EnvFile[] = [];
+  const paths: EnvPath[] = [];
+  for (const place of envPaths(session, overlay, options)) {
+    const read = await readLayer(place, keys);
+    layers.push(...read);
+    if (read.length > 0) paths.push(place);
+  }
   const contractIsValid = !ofContract.some(({ severity }) => severity === 'error');
   const checks: CheckOptions = {
     process: options.fromProcess ? session.environment : undefined,
@@ -411,7 +419,7 @@ export async function readEnvValues(
   };
   registerSecrets(session, contract, layers);
   const { values, problems } = checkValues(contract, layers, checks);
-  return { contract, values, problems: sortProblems([...ofContract, ...problems]), contractIsValid };
+  return { contract, values, paths, problems: sortProblems([...ofContract, ...problems]), contractIsValid };
 }
 
 /** @throws StrataError CONTRACT_INVALID or ENV_INVALID with all problems, warnings included */
@@ -432,8 +440,9 @@ export async function loadEnvValues(
   session: Session,
   overlay: string,
   options: EnvOptions = {},
-): Promise<{ contract: Contract; values: EnvValue[]; warnings: Problem[] }> {
+): Promise<{ contract: Contract; values: EnvValue[]; paths: EnvPath[]; warnings: Problem[] }> {
   const report = await readEnvValues(session, overlay, options);
   throwOnEnvErrors(overlay, report);
-  return { contract: report.contract, values: report.values, warnings: report.problems };
+  const { contract, values, paths, problems } = report;
+  return { contract, values, paths, warnings: problems };
 }
