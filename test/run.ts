@@ -13,6 +13,7 @@ interface Totals {
 
 const bin = (name: string): string => path.join(projectFolder, 'node_modules/.bin', name);
 const uvu = path.join(projectFolder, 'node_modules/uvu/bin.js');
+const seeded = path.join(projectFolder, 'test/support/seed.ts');
 
 /** Runs a program, shows its output when it is done, and returns it. */
 function run(
@@ -83,7 +84,7 @@ async function suite(
   const started = Date.now();
   const { status, output } = await run(
     process.execPath,
-    ['--import', 'tsx', uvu, folder, pattern],
+    ['--import', 'tsx', '--import', seeded, uvu, folder, pattern],
     environment,
   );
   report(title, status, output, started);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KubeObject } from '../../scripts/lib/manifest.ts';
+import { seed } from '../support/chaos.ts';
 import { assertStatus, type Deployment, withDeployment } from '../support/deployment.ts';
 
 const values = suite('values');
@@ -138,7 +139,6 @@ async function assertArrive(texts: readonly string[], seed: number): Promise<voi
 }
 
 values('that dotenv parses arrive byte for byte in the cluster', async () => {
-  const seed = Math.floor(Math.random() * 2 ** 31);
   const texts = fc.sample(value, { seed, numRuns: rounds * keyCount });
   const batches = Array.from({ length: rounds }, (_, round) =>
     texts.slice(round * keyCount, (round + 1) * keyCount),
