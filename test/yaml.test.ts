@@ -40,6 +40,17 @@ yaml('a bomb of aliases is refused instead of opened', () => {
   assert.is(parseYaml(bomb.join('\n')).error, 'BAD_ALIAS');
 });
 
+yaml('a number too large for a float is text, as for Go', () => {
+  const long = '1'.repeat(400);
+  assert.equal(parseYaml(`{a: ${long}, b: 1e999, c: -1e999, d: .inf, e: 1e3}`).value, {
+    a: long,
+    b: '1e999',
+    c: '-1e999',
+    d: Number.POSITIVE_INFINITY,
+    e: 1000,
+  });
+});
+
 const told = (text: string): string[] =>
   readYaml(text, 'f').problems.map(({ line, message }) => `${line} ${message}`);
 

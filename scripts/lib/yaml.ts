@@ -13,6 +13,7 @@ import {
   type Node,
   type Pair,
   Parser,
+  type Scalar,
   stringify,
   type YAMLMap,
 } from 'yaml';
@@ -143,6 +144,7 @@ function inspect(document: Document.Parsed, { uniqueKeys }: Reading): Composed {
       count(anchored, 0);
       anchors.set(anchored.anchor!, anchored);
     }
+    if (isScalar(node)) keepOverflow(node);
     if (isStrange(node)) faults.push(new YamlFault('TAG', (node as Node).range?.[0] ?? 0));
     let size = 1;
     if (isCollection(node)) for (const item of node.items) size += sizeOf(item);
@@ -158,6 +160,15 @@ function inspect(document: Document.Parsed, { uniqueKeys }: Reading): Composed {
     faults.push(error);
   }
   return { document, faults: faults.sort((one, other) => one.offset - other.offset), targets };
+}
+
+/**
+ * A number that is too large stays text, as it does for Kustomize, kubectl and the API server: Go's parser gives up
+ * where JavaScript says Infinity.
+ */
+function keepOverflow(node: Scalar): void {
+  const { value, source = '' } = node;
+  if (typeof value === 'number' && !Number.isFinite(value) && /\d/.test(source)) node.value = source;
 }
 
 /** `!!binary`, `!!timestamp`, `!!set` and the like make objects of other classes than plain data has. */
