@@ -205,6 +205,16 @@ const broken: readonly { name: string; files: Record<string, string>; message: s
     hint: 'move it into the folder of the kustomization that names it',
   },
   {
+    name: 'an object without a name',
+    files: {
+      'kustomization.yaml': 'resources: [base]\n',
+      'base/kustomization.yaml': 'resources: [job.yaml]\n',
+      'base/job.yaml': 'apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: job-}\n',
+    },
+    message: 'a Job in job.yaml has no metadata.name',
+    hint: 'give it a name: what has generateName alone could never be found again',
+  },
+  {
     name: 'a patch for an object that is not there',
     files: {
       'kustomization.yaml':

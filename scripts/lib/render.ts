@@ -76,6 +76,13 @@ const explanations: readonly Explanation[] = [
     }),
   },
   {
+    pattern: /accumulating resources from '([^']+)': missing metadata\.name in object \{\{\S* (\w+)\}/,
+    explain: ([, file, kind]) => ({
+      message: `a ${kind} in ${file} has no metadata.name`,
+      hint: 'give it a name: what has generateName alone could never be found again',
+    }),
+  },
+  {
     pattern: /security; file '([^']+)' is not in or below '([^']+)'/,
     explain: ([, file, folder]) => ({
       message: `${file} is outside of ${folder}`,
