@@ -34,7 +34,7 @@ const second = new Set([
   'PriorityClass.scheduling.k8s.io',
 ]);
 
-export const waveNames = ['namespaces and CRDs', 'accounts and config', 'workloads'] as const;
+const waveNames = ['namespaces and CRDs', 'accounts and config', 'workloads'] as const;
 
 /** 0 to 2: what others need to exist comes first; deleting goes the other way. */
 export function waveOf(reference: Reference): number {

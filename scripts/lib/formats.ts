@@ -1,5 +1,5 @@
 import { isPlaceholderHost } from './placeholder.ts';
-import { type FormatName, formatNames } from './schema.ts';
+import type { FormatName } from './schema.ts';
 
 /** What is wrong with a value, said without the value or any part of it. */
 export interface Finding {
@@ -268,9 +268,6 @@ const checkers: Record<FormatName, (value: string) => Finding> = {
 export function checkFormat(format: FormatName, value: string): Finding {
   return checkers[format](value);
 }
-
-export const isFormatName = (name: unknown): name is FormatName =>
-  (formatNames as readonly unknown[]).includes(name);
 
 /** The rules of a field that a value can break. */
 export interface Rules {

@@ -40,7 +40,7 @@ export interface StoredSandbox extends Omit<SandboxInfo, 'envFile'> {
 
 export type SandboxState = { state: 'running'; info: SandboxInfo } | { state: 'stopped' | 'broken' };
 
-export const defaultSandboxName = 'default';
+const defaultSandboxName = 'default';
 
 /**
  * Without a name: the one STRATA_SANDBOX names, else `default`.
