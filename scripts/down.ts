@@ -18,6 +18,7 @@ import { type ClusterState, configMaps, namespaces } from './lib/live.ts';
 import { inventoryFor, locate } from './lib/locate.ts';
 import { groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './lib/manifest.ts';
 import { type Doomed, deleteAll, doomed, type Foreign, foreignIn } from './lib/prune.ts';
+import { doomedEntries } from './lib/record.ts';
 import { placeLine } from './lib/report.ts';
 import { type Demand, readAllowed, requireRights, rightsForDown, rightsToRead } from './lib/rights.ts';
 import { formatDuration, type Session } from './lib/session.ts';
@@ -61,7 +62,7 @@ export const command: Command = {
     if (inventory === undefined) return nothingThere(session, located.overlay, context.name);
     const place = placeOf({ overlay: located.overlay, namespace: inventory.namespace }, context);
     const removal = await planRemoval(session, connection, inventory);
-    if (removal.targets.length === 0 && removal.namespace !== 'goes') {
+    if (removal.targets.length === 0 && removal.entries.length === 0 && removal.namespace !== 'goes') {
       return nothingThere(session, located.overlay, context.name, removal);
     }
     session.terminal.say(placeLine(place));
@@ -106,6 +107,8 @@ interface Removal {
   state: ClusterState;
   /** Objects, and the inventory itself as the last of them. */
   targets: Doomed[];
+  /** The history. */
+  entries: Doomed[];
   /** Protected from deletion. */
   staying: KubeObject[];
   /** Labelled, but not by strata. */
@@ -117,7 +120,7 @@ interface Removal {
 const toRemove = ['get', 'delete'];
 
 function demandOf(inventory: Inventory, removal: Removal): Demand {
-  const { targets, staying, namespace, state } = removal;
+  const { targets, entries, staying, namespace, state } = removal;
   const held = state.namespace;
   const isReleased =
     namespace === 'stays' &&
@@ -125,7 +128,7 @@ function demandOf(inventory: Inventory, removal: Removal): Demand {
     held !== undefined &&
     applyEntry(held) !== undefined &&
     !preventsDeletion(held);
-  const rights = rightsForDown(inventory, targets, {
+  const rights = rightsForDown(inventory, [...targets, ...entries], {
     inventory: staying.length > 0 ? ['patch'] : state.parent ? ['get', 'delete'] : [],
     namespace: namespace === 'goes' ? ['get', 'delete'] : isReleased ? ['patch'] : [],
   });
@@ -148,14 +151,15 @@ async function planRemoval(session: Session, connection: Connection, inventory: 
   const strangers = members.filter(
     (member) => !own.includes(member) && !member.metadata.ownerReferences?.length,
   );
-  const common = { state, targets, staying, strangers };
+  const entries = doomedEntries(inventory, state.history ?? []);
+  const common = { state, targets, entries, staying, strangers };
   if (state.namespace === undefined) return { ...common, namespace: 'absent', foreign: noForeign };
   if (state.namespace.metadata.annotations?.[createdByAnnotation] !== inventory.id) {
     return { ...common, namespace: 'stays', foreign: noForeign };
   }
   if (staying.length > 0 || preventsDeletion(state.namespace))
     return { ...common, namespace: 'stays', foreign: noForeign };
-  const foreign = await foreignBeside(connection, state, targets, inventory);
+  const foreign = await foreignBeside(connection, state, [...targets, ...entries], inventory);
   const isFree = foreign.objects.length === 0 && foreign.unknown.length === 0;
   return { ...common, namespace: isFree ? 'goes' : 'stays', foreign };
 }
@@ -204,6 +208,9 @@ function stayLines({ staying, strangers, namespace, foreign, state }: Removal): 
 function formatRemoval(session: Session, removal: Removal): string[] {
   const { style } = session.terminal;
   const lines = removal.targets.map(({ reference }) => style.red(`- delete ${titleOf(reference)}`));
+  const count = removal.entries.length;
+  if (count > 0)
+    lines.push(style.red(`- delete the history (${count} ${count === 1 ? 'deployment' : 'deployments'})`));
   if (removal.namespace === 'goes')
     lines.push(style.red(`- delete Namespace/${removal.state.namespace?.metadata.name}`));
   return [...lines, ...stayLines(removal)];
@@ -217,10 +224,10 @@ async function remove(
   removal: Removal,
   timeout: number,
 ): Promise<void> {
-  const { state, targets, staying } = removal;
+  const { state, targets, entries, staying } = removal;
   const counted = `${targets.length} ${targets.length === 1 ? 'object' : 'objects'}`;
   const started = session.clock.now();
-  await deleteAll(session, connection, targets, timeout);
+  await deleteAll(session, connection, [...targets, ...entries], timeout);
   if (targets.length > 0)
     session.terminal.say(`  deleted ${counted}  ${formatDuration(session.clock.now() - started)}`);
   const { parent, namespace } = state;
@@ -244,7 +251,7 @@ async function remove(
   // Somebody may have put something there since it was looked at.
   const foreign =
     removal.namespace === 'goes'
-      ? await foreignBeside(connection, state, targets, inventory)
+      ? await foreignBeside(connection, state, [...targets, ...entries], inventory)
       : removal.foreign;
   if (removal.namespace === 'goes' && foreign.objects.length === 0 && foreign.unknown.length === 0) {
     await removeNamespace(session, connection, namespace, timeout);

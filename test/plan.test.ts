@@ -71,6 +71,7 @@ function inputOf(
       discovery: { find: () => undefined, preferred: () => undefined, all: () => [], stale: [] },
       namespace: owned('v1', 'Namespace', 'todo'),
       parent: parent ? parentState : undefined,
+      history: [],
       members,
     },
     live: new Map([...members, ...others].map((object) => [keyOf(referenceOf(object)), object])),

@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   down: () => import('../down.ts'),
   status: () => import('../status.ts'),
   doctor: () => import('../doctor.ts'),
+  history: () => import('../history.ts'),
   sandbox: () => import('../sandbox.ts'),
   try: () => import('../try.ts'),
 };

@@ -13,6 +13,7 @@ import { generatedNameOf, groupKindOf, type KubeObject, keyOf, referenceOf, titl
 import { type Plan, type PlannedObject, surplusOf } from './plan.ts';
 import type { Destination } from './prepare.ts';
 import { deleteAll, doomed } from './prune.ts';
+import { type Author, createRecorder, readAuthor } from './record.ts';
 import { formatPlan, placeLine } from './report.ts';
 import { requireRights } from './rights.ts';
 import { formatDuration, type Session } from './session.ts';
@@ -30,6 +31,8 @@ export interface DeployOptions {
   deed: string;
   /** Said below the plan. */
   remark?: (plan: Plan) => void;
+  /** The earlier deployment that this one goes back to. */
+  rollbackTo?: number;
 }
 
 /**
@@ -53,25 +56,41 @@ export async function deploy(
     `  rendered in ${formatDuration(durations.rendering)}, compared in ${formatDuration(durations.comparing)}`,
   );
   requireAllowed(options.command, args, guardsOfPlan(plan));
+  let author: Author | undefined;
   if (plan.isChanged) {
-    await requireRights(session, connection, planned.demand);
+    [author] = await Promise.all([
+      readAuthor(session, connection),
+      requireRights(session, connection, planned.demand),
+    ]);
     await confirm(session, args, context, place, options.deed);
   }
   planned.recognized.record();
 
   const present = await withLock(session, args, planned, options, async (held, current, created) => {
     const began = Date.now();
-    const pending = await applyPlan(held, args, current, created);
-    terminal.say('waiting until everything is Current');
-    const waiting = session.clock.now();
-    await waitUntilCurrent(held, connection, {
-      inventory: prepared.inventory,
-      discovery: pending.state.discovery,
-      objects: rendered.manifests.map(({ object }) => object),
-      timeout,
-      began,
-    });
-    terminal.say(`  healthy  ${formatDuration(session.clock.now() - waiting)}`);
+    const recorder = createRecorder(held, current, options.rollbackTo);
+    let pending: Applied;
+    try {
+      const opening = current.plan.isChanged && (author ?? (await readAuthor(held, connection)));
+      pending = await applyPlan(held, args, current, created, async () => {
+        if (opening) await recorder.open(opening);
+      });
+      terminal.say('waiting until everything is Current');
+      const waiting = session.clock.now();
+      await waitUntilCurrent(held, connection, {
+        inventory: prepared.inventory,
+        discovery: pending.state.discovery,
+        objects: rendered.manifests.map(({ object }) => object),
+        timeout,
+        began,
+      });
+      terminal.say(`  healthy  ${formatDuration(session.clock.now() - waiting)}`);
+    } catch (error) {
+      await recorder.settle(session.signal.aborted ? 'interrupted' : 'failed', error);
+      throw error;
+    }
+    // Before the pruning, which keeps what the history needs.
+    await recorder.settle('healthy');
     return collect(held, pending, timeout);
   });
   connection.close();
@@ -137,17 +156,21 @@ const isWriting = ({ plan }: Planned<Destination>): boolean =>
 
 /**
  * Writes inventory and objects, in this order: nothing exists that the inventory does not know. `created` is the
- * namespace when it was made in this run.
+ * namespace when it was made in this run, `record` begins the entry in the history.
  */
 async function applyPlan(
   session: Session,
   args: Arguments,
   planned: Planned<Destination>,
   created: KubeObject | undefined,
+  record: () => Promise<void>,
 ): Promise<Applied> {
   const { connection, prepared, rendered, state } = planned;
   const appliedAt = state.parent?.state.appliedAt;
-  if (!isWriting(planned)) return { ...planned, isStale: false, appliedAt };
+  if (!isWriting(planned)) {
+    await record();
+    return { ...planned, isStale: false, appliedAt };
+  }
 
   let targets: Target[] = [];
   try {
@@ -158,6 +181,7 @@ async function applyPlan(
       ...(state.parent?.state.groupKinds ?? []),
     ];
     await writeParent(connection, prepared.inventory, { groupKinds, appliedAt }, readVersion(session));
+    await record();
     await applyTargets(session, prepared.kubectl, connection, targets, {
       overlay: prepared.overlay,
       forceConflicts: isSet(args, 'force-conflicts'),

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Connection, refusal } from './connection.ts';
 import { collectionPath, type Discovery, discover, itemsOf, objectPath, type Resource } from './discovery.ts';
 import { StrataError } from './errors.ts';
+import { historySelector, isOfHistory, type KeptEntry, readEntry, usersInHistory } from './history.ts';
 import { fieldManager, type Inventory, memberSelector, type ParentState, readParent } from './inventory.ts';
 import {
   groupKindOf,
@@ -31,6 +32,8 @@ export interface ClusterState {
   parent: { state: ParentState; object: KubeObject } | undefined;
   /** Everything that carries the inventory label. */
   members: KubeObject[];
+  /** What was deployed before, oldest first; undefined when it may not be read. */
+  history: readonly KeptEntry[] | undefined;
 }
 
 export const configMaps: Resource = {
@@ -55,17 +58,34 @@ export interface Ground {
   discovery: Discovery;
   namespace: KubeObject | undefined;
   parentObject: KubeObject | undefined;
+  history: KeptEntry[] | undefined;
 }
 
 export async function readGround(connection: Connection, inventory: Inventory): Promise<Ground> {
-  const [discovery, namespace, parentObject] = await Promise.all([
+  const [discovery, namespace, parentObject, history] = await Promise.all([
     discover(connection),
     readNamespaceObject(connection, inventory.namespace),
     connection.get(objectPath(configMaps, inventory.namespace, inventory.name)) as Promise<
       KubeObject | undefined
     >,
+    readHistory(connection, inventory),
   ]);
-  return { discovery, namespace, parentObject };
+  return { discovery, namespace, parentObject, history };
+}
+
+/** The entries without their manifests. */
+async function readHistory(connection: Connection, inventory: Inventory): Promise<KeptEntry[] | undefined> {
+  const request = {
+    method: 'GET' as const,
+    path: collectionPath(configMaps, inventory.namespace, { labelSelector: historySelector(inventory) }),
+    accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+  };
+  const answer = await connection.request(request);
+  if (answer.status === 403) return undefined;
+  if (answer.status >= 300) throw refusal(connection.context, request, answer);
+  return itemsOf(answer.body, configMaps)
+    .flatMap((object) => readEntry(inventory, object) ?? [])
+    .sort((a, b) => a.number - b.number);
 }
 
 /**
@@ -78,7 +98,7 @@ export async function readState(
   groupKinds: Iterable<string>,
   ground?: Promise<Ground>,
 ): Promise<ClusterState> {
-  const { discovery, namespace, parentObject } = await (ground ?? readGround(connection, inventory));
+  const { discovery, namespace, parentObject, history } = await (ground ?? readGround(connection, inventory));
   const state = parentObject && readParent(inventory, parentObject);
   if (parentObject && !state) {
     throw new StrataError(
@@ -97,6 +117,7 @@ export async function readState(
     namespace,
     parent: parentObject && state ? { state, object: parentObject } : undefined,
     members,
+    history,
   };
 }
 
@@ -259,7 +280,10 @@ function conflictsOf(body: unknown): { manager: string; field: string }[] {
 /** What keeps a ConfigMap or Secret in use. */
 export const userKinds = ['Pod', 'ReplicaSet.apps', 'ControllerRevision.apps', 'Job.batch'];
 
-/** Which Pods, ReplicaSets, ControllerRevisions and Jobs still use which ConfigMap or Secret; by `mentionKey`. */
+/**
+ * Which Pods, ReplicaSets, ControllerRevisions, Jobs and deployments of the history still use which ConfigMap or
+ * Secret; by `mentionKey`.
+ */
 export async function readUsers(
   connection: Connection,
   state: ClusterState,
@@ -271,14 +295,19 @@ export async function readUsers(
       itemsOf(await connection.get(collectionPath(resource, namespace)), resource),
     ),
   );
-  return usersOf(lists.flat().map((object) => ({ reference: referenceOf(object), object })));
+  const users = usersOf(lists.flat().map((object) => ({ reference: referenceOf(object), object })));
+  for (const [key, found] of usersInHistory(namespace, state.history ?? []))
+    users.set(key, [...(users.get(key) ?? []), ...found]);
+  return users;
 }
 
-/** Users of one ConfigMap or Secret, for people: workloads before their Pods. */
+/** Users of one ConfigMap or Secret, for people: workloads before their Pods, and the history last. */
 export function usersFor(users: ReadonlyMap<string, Reference[]>, reference: Reference): string[] {
   const found = users.get(mentionKey(reference)) ?? [];
-  const isPod = (user: Reference): number => (user.kind === 'Pod' ? 1 : 0);
-  return [...found].sort((a, b) => isPod(a) - isPod(b)).map(titleOf);
+  const rank = (user: Reference): number => (isOfHistory(user) ? 2 : user.kind === 'Pod' ? 1 : 0);
+  return [...found]
+    .sort((a, b) => rank(a) - rank(b))
+    .map((user) => (isOfHistory(user) ? `deployment ${user.name} of the history` : titleOf(user)));
 }
 
 /** `namespace/name` of the Service that holds a node port, if it may be looked up. */

@@ -77,6 +77,7 @@ const replicaSets: Kind = { group: 'apps', plural: 'replicasets', namespaced: tr
 
 const watching = 'the wait asks again and again instead of being told';
 const explaining = 'a rollout that fails cannot be explained';
+const remembering = 'the history is not kept, and nobody can go back';
 
 export interface NeedsOfUp {
   inventory: Inventory;
@@ -120,6 +121,7 @@ export function rightsForUp({ inventory, discovery, objects, known }: NeedsOfUp)
     rights.add(kind, ['get', 'delete'], [reference.name], lack);
   }
   if (surplus.length > 0) addUsers(rights, discovery);
+  rights.add(configMaps, ['list', 'create'], [], remembering);
   rights.add(pods, ['list', 'watch'], [], explaining);
   rights.add(replicaSets, ['list', 'watch'], [], explaining);
   return rights.all();
@@ -134,6 +136,8 @@ export function rightsForRoles(needs: NeedsOfUp): Right[] {
   const rights = collectRights(inventory.namespace);
   const kindsOf = kindFinder(discovery, objects);
   for (const kind of objects.flatMap(kindsOf)) if (kind.namespaced) rights.add(kind, ['delete']);
+  // Of the history only the latest is kept.
+  rights.add(configMaps, ['delete']);
   addUsers(rights, discovery);
   return [...rightsForUp({ inventory, discovery, objects }), ...rights.all(), ...rightsForUp(needs)];
 }
@@ -309,7 +313,7 @@ export function formatRoles({ inventory, role, whole }: Demand, user: string): s
 }
 
 /** Who the server takes us for; undefined when it does not say. */
-async function whoAmI(connection: Connection): Promise<string | undefined> {
+export async function whoAmI(connection: Connection): Promise<string | undefined> {
   const answer = await connection.request({
     method: 'POST',
     path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',

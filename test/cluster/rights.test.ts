@@ -143,6 +143,21 @@ rights('what is only nice to have is a note, and the wait goes on without it', (
   }),
 );
 
+rights('without the right to keep a history up says so, and goes on', () =>
+  withAccount(async (deployment) => {
+    await deployment.expect(0, 'up');
+    await becomeAccount(deployment);
+    const roles = rolesIn(await deployment.expect(3, 'diff'));
+    await apply(deployment, roles.replaceAll(/^ {6}- create\n/gm, ''));
+    await untilStatus(deployment, 0, 'diff');
+    const { stderr } = await deployment.expect(0, 'up', ['--image', 'todo-backend=todo-backend:v2']);
+    assert.match(stderr, /note: not allowed to create configmaps: the history is not kept/);
+    assert.match(stderr, /warning: the history cannot be written: not allowed: .* cannot create /);
+    const { stdout } = await deployment.expect(0, 'history');
+    assert.match(stdout, /^1 .*todo-backend:dev.*\n$/);
+  }),
+);
+
 rights('status tells what it takes to read', () =>
   withAccount(async (deployment) => {
     await deployment.expect(0, 'up');
