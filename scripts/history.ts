@@ -1,14 +1,14 @@
 import { placeOf, targetOf } from './lib/cluster.ts';
 import type { Command } from './lib/command.ts';
 import { connect } from './lib/connection.ts';
-import { StrataError } from './lib/errors.ts';
-import { type KeptEntry, rowOf } from './lib/history.ts';
+import { rowOf } from './lib/history.ts';
 import { afterwards, expectCluster, recognize } from './lib/identity.ts';
 import { findKubectl } from './lib/kubectl.ts';
 import { readGround } from './lib/live.ts';
 import { inventoryFor, locate } from './lib/locate.ts';
 import { outputOf } from './lib/output.ts';
 import { placeLine } from './lib/report.ts';
+import { historyOf } from './lib/rollback.ts';
 import { formatTable } from './lib/terminal.ts';
 
 export const command: Command = {
@@ -36,12 +36,7 @@ export const command: Command = {
     const [{ inventory, ground }] = await afterwards(recognize(session, connection, expectation), reading());
     connection.close();
     const place = placeOf({ overlay: located.overlay, namespace: inventory?.namespace ?? '' }, context);
-    if (ground && ground.history === undefined) {
-      throw new StrataError('CLUSTER_REFUSED', 'the history may not be read', {
-        hint: `kubectl --context ${context.name} auth can-i list configmaps -n ${place.namespace}`,
-      });
-    }
-    const entries: readonly KeptEntry[] = ground?.history ?? [];
+    const entries = inventory && ground ? historyOf(connection, inventory, ground) : [];
     const { terminal } = session;
     if (output === 'json') {
       const deployments = entries.map(({ uid: _, ...entry }) => entry);

@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   status: () => import('../status.ts'),
   doctor: () => import('../doctor.ts'),
   history: () => import('../history.ts'),
+  rollback: () => import('../rollback.ts'),
   sandbox: () => import('../sandbox.ts'),
   try: () => import('../try.ts'),
 };

@@ -312,7 +312,7 @@ export interface Planned<From extends Destination = Prepared> extends Compared {
 }
 
 /** The plan for manifests, wherever they come from; `started` is when the work on them began. */
-async function planManifests<From extends Destination>(
+export async function planManifests<From extends Destination>(
   session: Session,
   args: Arguments,
   opened: Opened,

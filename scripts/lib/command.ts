@@ -33,6 +33,7 @@ export const flags = {
     repeatable: true,
     help: 'confirm a deletion that is guarded: most, Kind/name or all; repeatable',
   },
+  to: { value: 'N', help: 'which deployment to go back to, by its number in the history' },
   timeout: { value: 'DURATION', help: 'how long to wait for health, like 90s or 5m (default: 5m)' },
   'force-conflicts': { help: 'take over fields that another manager holds' },
   'steal-lock': { help: 'do not wait for another run at this overlay, take its lock' },

@@ -39,6 +39,15 @@ const textOf = (object: KubeObject | undefined, key: string): string => {
   return object?.kind === 'Secret' ? Buffer.from(value, 'base64').toString('utf8') : value;
 };
 
+const extraService = {
+  'service.extra.yaml': {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'extra' },
+    spec: { selector: { app: 'extra' }, ports: [{ port: 80 }] },
+  },
+};
+
 const secretFor = (round: number): string => `${'k'.repeat(32)}${round}-${'z'.repeat(16)}`;
 
 /** A deployment whose ConfigMap and Secret say which one it is. */
@@ -73,21 +82,14 @@ const split = (title: string): [string, string] => title.split('/') as [string, 
 
 history('a rollout that fails prunes nothing, and what it would have replaced still runs', () =>
   withDeployment({}, async (deployment) => {
-    deployment.add({
-      'service.extra.yaml': {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name: 'extra' },
-        spec: { selector: { app: 'extra' }, ports: [{ port: 80 }] },
-      },
-    });
+    deployment.add(extraService);
     await deployRound(deployment, 1);
     await deployRound(deployment, 2);
     const before = [...(await deployment.snapshot()).keys()];
     const kept = before.filter((name) => /^(ConfigMap|Secret|Service|ReplicaSet)\//.test(name));
     const [pod] = await readyPods(deployment);
 
-    deployment.drop('service.extra.yaml');
+    deployment.drop(...Object.keys(extraService));
     deployment.simulate('backend', 'crash-loop');
     deployment.setSecret('JWT_SECRET', secretFor(3));
     const failed = await deployment.expect(4, 'up', ['--timeout', '60s']);
@@ -297,6 +299,136 @@ history('manifests that are too large to keep are said to be so', () =>
     );
     const { stdout } = await deployment.expect(0, 'history');
     assert.match(stdout, /^1 .* healthy .*\(no way back: the manifests are too large/m);
+    deployment.drop('configmap.b.yaml');
+    await deployment.expect(0, 'up');
+    const refused = await deployment.expect(3, 'rollback');
+    assert.match(
+      refused.stderr,
+      /manifests of deployment 1 were not kept: the manifests are too large: \d+ KiB/,
+    );
+  }),
+);
+
+/** What the Pods of the backend run with. */
+async function running(deployment: Deployment): Promise<string[]> {
+  const [pod] = await readyPods(deployment);
+  const found = await Promise.all(needsOf(pod!).map((name) => deployment.get(...split(name))));
+  const [config, secret] = ['backend-config-', 'backend-secrets-'].map((prefix) =>
+    found.find((object) => object?.metadata.name.startsWith(prefix)),
+  );
+  return [
+    textAt(pod?.spec, 'containers', 0, 'image') ?? '',
+    textOf(config, 'APP_NAME'),
+    textOf(secret, 'JWT_SECRET'),
+  ];
+}
+
+history(
+  'rollback brings back manifests, config and secrets as one, without .env and with a broken tree',
+  () =>
+    withDeployment({}, async (deployment) => {
+      deployment.add(extraService);
+      await deployRound(deployment, 1);
+      const first = await running(deployment);
+      assert.equal(first, ['todo-backend:dev', 'name 1', secretFor(1)]);
+      deployment.drop(...Object.keys(extraService));
+      deployment.setValues({ APP_NAME: 'name 2' });
+      deployment.setSecret('JWT_SECRET', secretFor(2));
+      await deployment.expect(0, 'up', ['--image', 'todo-backend=todo-backend:v2']);
+      const second = ['todo-backend:v2', 'name 2', secretFor(2)];
+      assert.equal(await running(deployment), second);
+
+      deployment.remove('.env');
+      deployment.remove('base');
+      const back = await deployment.expect(0, 'rollback');
+      assert.match(back.stderr, /^going back to deployment 1 of \S+ \(healthy\)$/m);
+      assert.match(back.stderr, /^\+ create Service\/extra$/m);
+      assert.match(back.stderr, /^~ change Deployment\/backend$/m);
+      assert.match(back.stderr, /-.*image: todo-backend:v2\n[\s\S]*\+.*image: todo-backend:dev\n/);
+      assert.equal(await running(deployment), first);
+      assert.ok(await deployment.get('service', 'extra'));
+      const entries = await entriesOf(deployment);
+      assert.equal(
+        entries.map(({ number, result, rollbackTo }) => [number, result, rollbackTo]),
+        [
+          [1, 'healthy', undefined],
+          [2, 'healthy', undefined],
+          [3, 'healthy', 1],
+        ],
+      );
+      const table = await deployment.expect(0, 'history');
+      assert.match(table.stdout, /^3 .* back to 1 +healthy /m);
+
+      const unchanged = await deployment.expect(0, 'rollback', ['--to', '1']);
+      assert.match(unchanged.stderr, /plan: clean/);
+      await deployment.expect(0, 'rollback');
+      assert.equal(await running(deployment), second, 'and forth again');
+      assert.is(await deployment.get('service', 'extra'), undefined, 'what came back is pruned again');
+      assert.is((await entriesOf(deployment)).at(-1)?.rollbackTo, 2);
+
+      const none = await deployment.expect(3, 'rollback', ['--to', '9']);
+      assert.match(
+        none.stderr,
+        'deployment 9 is not in the history, which has 1, 2, 3, 4 [ROLLBACK_IMPOSSIBLE]',
+      );
+      const wrong = await deployment.expect(2, 'rollback', ['--to', 'latest']);
+      assert.match(wrong.stderr, '--to latest is not the number of a deployment');
+    }),
+);
+
+history(
+  'rollback is refused, and changes nothing, when there is nothing to go back to or a Secret is gone',
+  () =>
+    withDeployment({}, async (deployment) => {
+      const nowhere = await deployment.expect(3, 'rollback');
+      assert.match(nowhere.stderr, /there is no history of overlay minikube \[ROLLBACK_IMPOSSIBLE\]/);
+      await deployRound(deployment, 1);
+      const [secret] = await deployment.generated('Secret', 'backend-secrets');
+      const first = await deployment.expect(3, 'rollback');
+      assert.match(first.stderr, /no earlier deployment than 1 was another one and healthy/);
+      await deployRound(deployment, 2);
+      await deployment.kubectl([
+        'patch',
+        'secret',
+        secret!,
+        '-p',
+        `{"stringData":{"JWT_SECRET":"${secretFor(3)}"}}`,
+      ]);
+      const before = await deployment.snapshot();
+      const changed = await deployment.expect(3, 'rollback');
+      assert.match(changed.stderr, `error: Secret/${secret}: was changed since by somebody else: JWT_SECRET`);
+      assert.equal(await deployment.snapshot(), before);
+      await deployment.kubectl(['delete', 'secret', secret!]);
+      const gone = await deployment.expect(3, 'rollback');
+      assert.match(gone.stderr, `error: Secret/${secret}: is gone\n`);
+      assert.match(gone.stderr, /next: npm run history -- minikube\n/);
+      assert.equal(await resultsOf(deployment), ['1 healthy', '2 healthy']);
+    }),
+);
+
+history('rollback asks where up asks, and keeps to the guards', () =>
+  withDeployment({ context: 'prod' }, async (deployment) => {
+    await deployment.expect(0, 'up', ['--yes']);
+    deployment.add({
+      'persistentvolumeclaim.data.yaml': {
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { name: 'data' },
+        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+      },
+    });
+    // Nobody in the sandbox provisions volumes.
+    await deployment.expect(4, 'up', ['--yes', '--timeout', '2s']);
+    const before = await deployment.snapshot();
+    const unasked = await deployment.expect(2, 'rollback');
+    assert.match(unasked.stderr, /\[CONFIRMATION_NEEDED\]\n {2}next: npm run rollback -- minikube --yes/);
+    const guarded = await deployment.expect(3, 'rollback', ['--yes']);
+    assert.match(guarded.stderr, /nothing was changed \[DELETE_GUARDED\]/);
+    assert.match(guarded.stderr, / --yes --allow-delete PersistentVolumeClaim\/data\n/);
+    assert.equal(await deployment.snapshot(), before);
+    await deployment.expect(0, 'rollback', ['--yes', '--allow-delete', 'PersistentVolumeClaim/data']);
+    assert.is(await deployment.get('persistentvolumeclaim', 'data'), undefined);
+    assert.equal(await resultsOf(deployment), ['1 healthy', '2 failed', '3 healthy']);
   }),
 );
 
