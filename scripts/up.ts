@@ -1,8 +1,10 @@
 import { planOverlay, requireConfirmable, warnOfBuildTime } from './lib/cluster.ts';
-import { type Command, parseDuration, textOf } from './lib/command.ts';
+import { type Command, isSet, parseDuration, textOf } from './lib/command.ts';
 import { deploy } from './lib/deploy.ts';
+import { StrataError } from './lib/errors.ts';
 import { exposuresOf } from './lib/exposure.ts';
 import { sayWarnings } from './lib/prepare.ts';
+import { goBack } from './lib/rollback.ts';
 
 export const command: Command = {
   name: 'up',
@@ -21,6 +23,7 @@ export const command: Command = {
     'timeout',
     'force-conflicts',
     'steal-lock',
+    'rollback-on-failure',
     'verbose',
   ],
   positionals: 1,
@@ -30,6 +33,7 @@ export const command: Command = {
     'A plan that deletes more than half of what is there, or a PersistentVolumeClaim, PersistentVolume or',
     'CustomResourceDefinition, is refused until --allow-delete names it.',
     'OVERLAY is minikube unless given. Asks before it changes a cluster that is not local.',
+    'With --rollback-on-failure the status is 4 also when the last healthy deployment is back.',
     'Refuses secrets that are still placeholders, before anything is sent; the sandbox takes them.',
   ].join('\n'),
   async run(session, args) {
@@ -44,13 +48,20 @@ export const command: Command = {
     const { prepared } = planned;
     if (!prepared.sandbox)
       sayWarnings(session, await exposuresOf(session, prepared.values, prepared.envPaths));
-    await deploy(session, args, planned, {
-      command: 'up',
-      started,
-      timeout,
-      deed: 'apply this to',
-      remark: (plan) => warnOfBuildTime(session, prepared, plan),
-    });
+    try {
+      await deploy(session, args, planned, {
+        command: 'up',
+        started,
+        timeout,
+        deed: 'apply this to',
+        remark: (plan) => warnOfBuildTime(session, prepared, plan),
+      });
+    } catch (error) {
+      const isUnhealthy = error instanceof StrataError && error.code === 'NOT_HEALTHY';
+      if (isSet(args, 'rollback-on-failure') && isUnhealthy && !session.signal.aborted)
+        await goBack(session, args, planned, timeout);
+      throw error;
+    }
     return 0;
   },
 };

@@ -11,6 +11,7 @@ import {
   type KeptEntry,
   type Result,
   readEntry,
+  retreat,
   rowOf,
   secretsIn,
   storedManifests,
@@ -246,6 +247,33 @@ going('says what there is when that is nothing', () => {
 });
 
 going.run();
+
+const failing = suite('retreat');
+
+failing('leads to the last healthy deployment, unless that is what has failed', () => {
+  const rows: [KeptEntry[], boolean, number | string][] = [
+    [[], true, 'nothing was healthy before'],
+    [[entry(1, 'failed')], true, 'nothing was healthy before'],
+    [[entry(1), entry(2, 'failed')], true, 1],
+    [[entry(1), entry(2, 'failed')], false, 1],
+    [[entry(1), entry(2), entry(3, 'interrupted'), entry(4, 'failed')], true, 2],
+    // The one that failed may not write the history.
+    [[entry(1), entry(2)], true, 2],
+    // It changed nothing: what was healthy no longer is.
+    [[entry(1), entry(2)], false, 'deployment 2, the last healthy one, is the same as this one'],
+    [
+      [entry(1), entry(2, 'failed', { digest: 'digest 1' })],
+      true,
+      'deployment 1, the last healthy one, is the same as this one',
+    ],
+  ];
+  for (const [entries, isChanged, expected] of rows) {
+    const found = retreat(entries, isChanged);
+    assert.is(typeof found === 'string' ? found : found.number, expected);
+  }
+});
+
+failing.run();
 
 const restoring = suite('storedManifests');
 

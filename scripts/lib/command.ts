@@ -33,6 +33,7 @@ export const flags = {
     repeatable: true,
     help: 'confirm a deletion that is guarded: most, Kind/name or all; repeatable',
   },
+  'rollback-on-failure': { help: 'go back to the last healthy deployment when it does not become healthy' },
   to: { value: 'N', help: 'which deployment to go back to, by its number in the history' },
   timeout: { value: 'DURATION', help: 'how long to wait for health, like 90s or 5m (default: 5m)' },
   'force-conflicts': { help: 'take over fields that another manager holds' },

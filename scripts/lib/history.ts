@@ -227,6 +227,20 @@ export function wayBack(overlay: string, entries: readonly KeptEntry[], to?: num
 }
 
 /**
+ * Where to go back to after a failure, or why there is no such place. An up that changed nothing has no entry of its
+ * own, nor has one that may not write them.
+ */
+export function retreat(entries: readonly KeptEntry[], isChanged: boolean): KeptEntry | string {
+  const last = entries.filter(({ result }) => result === 'healthy').at(-1);
+  const newest = entries.at(-1);
+  if (last === undefined || newest === undefined) return 'nothing was healthy before';
+  const isRecorded = newest.result !== 'healthy' || !isChanged;
+  return isRecorded && last.digest === newest.digest
+    ? `deployment ${last.number}, the last healthy one, is the same as this one`
+    : last;
+}
+
+/**
  * What the ConfigMap of an entry keeps; Secrets have keys without values.
  * @throws StrataError ROLLBACK_IMPOSSIBLE
  */

@@ -1,12 +1,13 @@
 import { type Planned, planManifests } from './cluster.ts';
 import type { Arguments } from './command.ts';
 import type { Connection } from './connection.ts';
+import { deploy } from './deploy.ts';
 import { objectPath } from './discovery.ts';
-import { StrataError } from './errors.ts';
-import { entryName, type KeptEntry, secretsIn, storedManifests, withValues } from './history.ts';
+import { formatProblem, StrataError } from './errors.ts';
+import { entryName, type KeptEntry, retreat, secretsIn, storedManifests, withValues } from './history.ts';
 import type { Recognized } from './identity.ts';
 import type { Inventory } from './inventory.ts';
-import { configMaps, type Ground } from './live.ts';
+import { configMaps, type Ground, readGround } from './live.ts';
 import type { KubeObject } from './manifest.ts';
 import type { Destination } from './prepare.ts';
 import type { Manifest } from './render.ts';
@@ -73,4 +74,51 @@ export async function planRollback<From extends Destination>(
     rendered: { text: manifests.map(({ text }) => text).join('---\n'), manifests },
   };
   return planManifests(session, args, opened, destination, started);
+}
+
+/** Flags of `up` that going back does not know: they are about the manifests. */
+const own = ['image', 'env-file', 'from-process', 'rollback-on-failure'];
+
+/**
+ * After an `up` that did not become healthy: back to the last deployment that was. Says so when that cannot be; the
+ * failure of `up` is what counts and is told by the caller.
+ */
+export async function goBack(
+  session: Session,
+  args: Arguments,
+  failed: Planned<Destination>,
+  timeout: number,
+): Promise<void> {
+  const { connection, recognized, prepared, plan } = failed;
+  const { inventory, overlay } = prepared;
+  const { terminal } = session;
+  try {
+    const ground = await readGround(connection, inventory);
+    const entry = retreat(historyOf(connection, inventory, ground), plan.isChanged);
+    if (typeof entry === 'string') {
+      terminal.say(`there is nothing to go back to: ${entry}`);
+      return;
+    }
+    terminal.say(`not healthy: going back to deployment ${entry.number} of ${entry.startedAt}`);
+    const flags = Object.fromEntries(Object.entries(args.flags).filter(([name]) => !own.includes(name)));
+    const back: Arguments = {
+      positionals: [overlay],
+      // Whoever asked for it before has been asked already.
+      flags: { ...flags, to: String(entry.number), yes: true },
+    };
+    const planned = await planRollback(session, back, { connection, recognized, ground }, prepared, entry);
+    await deploy(session, back, planned, {
+      command: 'rollback',
+      started: session.clock.now(),
+      timeout,
+      deed: 'apply this to',
+      rollbackTo: entry.number,
+    });
+    terminal.say(`went back to deployment ${entry.number}`);
+  } catch (error) {
+    if (!(error instanceof StrataError) || session.signal.aborted) throw error;
+    for (const problem of error.problems) terminal.say(formatProblem(problem));
+    terminal.say(`${terminal.style.red('going back failed')}: ${error.message} [${error.code}]`);
+    terminal.say(`  next: ${error.hint ?? `npm run rollback -- ${overlay}`}`);
+  }
 }

@@ -4,7 +4,7 @@ import { brotliDecompressSync } from 'node:zlib';
 import * as assert from 'uvu/assert';
 import { at, type KubeObject, listAt, textAt } from '../../scripts/lib/manifest.ts';
 import { eventually } from '../support/cluster.ts';
-import { concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
+import { assertStatus, concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
 
 const history = concurrentSuite('history');
 
@@ -429,6 +429,46 @@ history('rollback asks where up asks, and keeps to the guards', () =>
     await deployment.expect(0, 'rollback', ['--yes', '--allow-delete', 'PersistentVolumeClaim/data']);
     assert.is(await deployment.get('persistentvolumeclaim', 'data'), undefined);
     assert.equal(await resultsOf(deployment), ['1 healthy', '2 failed', '3 healthy']);
+  }),
+);
+
+history('up --rollback-on-failure goes back to what was healthy, and still fails', () =>
+  withDeployment({}, async (deployment) => {
+    deployment.simulate('backend', 'crash-loop');
+    const flags = ['--rollback-on-failure', '--timeout', '60s'];
+    const first = await deployment.expect(4, 'up', flags);
+    assert.match(first.stderr, 'there is nothing to go back to: nothing was healthy before\n');
+    deployment.simulate('backend', undefined);
+    await deployRound(deployment, 1);
+
+    deployment.simulate('backend', 'crash-loop');
+    deployment.setValues({ APP_NAME: 'broken' });
+    deployment.setSecret('JWT_SECRET', secretFor(2));
+    const failed = await deployment.expect(4, 'up', [...flags, '--image', 'todo-backend=todo-backend:v2']);
+    assert.match(failed.stderr, /^not healthy: going back to deployment 2 of \S+Z$/m);
+    assert.match(failed.stderr, /\nwent back to deployment 2\n[\s\S]*\[NOT_HEALTHY\]\n/);
+    assert.equal(await running(deployment), ['todo-backend:dev', 'name 1', secretFor(1)]);
+    assert.equal(await resultsOf(deployment), ['1 failed', '2 healthy', '3 failed', '4 healthy']);
+    assert.is((await entriesOf(deployment)).at(-1)?.rollbackTo, 2);
+  }),
+);
+
+history('a way back that cannot be taken is told, and the failure of up is what counts', () =>
+  withDeployment({}, async (deployment) => {
+    await deployRound(deployment, 1);
+    const [secret] = await deployment.generated('Secret', 'backend-secrets');
+    deployment.simulate('backend', 'never-ready');
+    deployment.setSecret('JWT_SECRET', secretFor(2));
+    const up = deployment.start('up', ['--rollback-on-failure', '--timeout', '8s']);
+    await up.said('waiting until everything is Current');
+    await deployment.kubectl(['delete', 'secret', secret!]);
+    const failed = await up.ended;
+    assertStatus(failed, 4);
+    deployment.assertDiscreet(failed);
+    assert.match(failed.stderr, `error: Secret/${secret}: is gone\n`);
+    assert.match(failed.stderr, /^going back failed: .* \[ROLLBACK_IMPOSSIBLE\]\n {2}next: npm run history/m);
+    assert.match(failed.stderr, /\[NOT_HEALTHY\]\n/);
+    assert.equal(await resultsOf(deployment), ['1 healthy', '2 failed']);
   }),
 );
 
