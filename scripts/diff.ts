@@ -1,9 +1,10 @@
 import { planOverlay, warnOfBuildTime } from './lib/cluster.ts';
-import { type Command, isSet } from './lib/command.ts';
+import { type Command, isSet, textOf } from './lib/command.ts';
 import { guardsOfPlan } from './lib/deletions.ts';
 import { formatProblem } from './lib/errors.ts';
 import { outputOf } from './lib/output.ts';
 import { formatPlan, placeLine, planToJson } from './lib/report.ts';
+import { savePlan } from './lib/saved.ts';
 
 export const command: Command = {
   name: 'diff',
@@ -18,6 +19,7 @@ export const command: Command = {
     'from-process',
     'image',
     'force-conflicts',
+    'save',
     'output',
     'exit-zero',
     'verbose',
@@ -27,10 +29,14 @@ export const command: Command = {
     'Exit status: 0 clean, 1 changed, 2 usage or configuration, 3 the cluster or a tool refused.',
     'OVERLAY is minikube unless given. Secrets are shown by key and length, never by value.',
     'A secret that is still a placeholder is a warning here; up refuses it.',
+    'A saved plan holds no value of a secret; only its owner may read it.',
   ].join('\n'),
   async run(session, args) {
     const output = outputOf(args);
-    const { prepared, place, connection, plan } = await planOverlay(session, args);
+    const planned = await planOverlay(session, args);
+    const { prepared, place, connection, plan } = planned;
+    const file = textOf(args, 'save');
+    if (file !== undefined) await savePlan(session, args, planned, file);
     connection.close();
     if (output === 'json') session.terminal.json(planToJson(plan, place));
     else {
@@ -47,6 +53,8 @@ export const command: Command = {
         }),
       );
     warnOfBuildTime(session, prepared, plan);
+    if (file !== undefined)
+      session.terminal.say(`saved to ${file}; npm run up -- --plan ${file} applies exactly this, or nothing`);
     return plan.isChanged && !isSet(args, 'exit-zero') ? 1 : 0;
   },
 };

@@ -1,3 +1,4 @@
+import { prunedBy } from './lib/binding.ts';
 import { planOverlay, requireConfirmable, warnOfBuildTime } from './lib/cluster.ts';
 import { type Command, isSet, parseDuration, textOf } from './lib/command.ts';
 import { deploy } from './lib/deploy.ts';
@@ -5,6 +6,7 @@ import { StrataError } from './lib/errors.ts';
 import { exposuresOf } from './lib/exposure.ts';
 import { sayWarnings } from './lib/prepare.ts';
 import { goBack } from './lib/rollback.ts';
+import { argumentsOfPlan, readPlan, requireSame } from './lib/saved.ts';
 
 export const command: Command = {
   name: 'up',
@@ -18,6 +20,7 @@ export const command: Command = {
     'env-file',
     'from-process',
     'image',
+    'plan',
     'yes',
     'allow-delete',
     'timeout',
@@ -34,16 +37,22 @@ export const command: Command = {
     'CustomResourceDefinition, is refused until --allow-delete names it.',
     'OVERLAY is minikube unless given. Asks before it changes a cluster that is not local.',
     'With --rollback-on-failure the status is 4 also when the last healthy deployment is back.',
+    'With --plan, overlay and flags come from the plan; whatever moved since then is told, and nothing is applied.',
     'Refuses secrets that are still placeholders, before anything is sent; the sandbox takes them.',
   ].join('\n'),
-  async run(session, args) {
+  async run(session, given) {
     const started = session.clock.now();
-    const timeout = parseDuration(textOf(args, 'timeout') ?? '5m');
+    const timeout = parseDuration(textOf(given, 'timeout') ?? '5m');
+    const file = textOf(given, 'plan');
+    const saved = file === undefined ? undefined : readPlan(session, file);
+    const args = saved ? argumentsOfPlan(given, saved, file!) : given;
     const planned = await planOverlay(
       session,
       args,
-      (context, overlay) => requireConfirmable(session, args, context, `up -- ${overlay}`),
+      (context, overlay) =>
+        requireConfirmable(session, args, context, `up -- ${saved ? `--plan ${file}` : overlay}`),
       'refuse',
+      saved && ((found) => requireSame(session, found, saved, file!)),
     );
     const { prepared } = planned;
     if (!prepared.sandbox)
@@ -54,6 +63,7 @@ export const command: Command = {
         started,
         timeout,
         deed: 'apply this to',
+        ...(saved ? { mayPrune: prunedBy(saved) } : {}),
         remark: (plan) => warnOfBuildTime(session, prepared, plan),
       });
     } catch (error) {

@@ -175,6 +175,31 @@ for (const [script, positionals, config, hint] of [
   });
 }
 
+// npm 11 hands nothing down for these two but the file.
+for (const [line, script, positionals, hint] of [
+  ['npm run diff --save plan.json', 'diff', ['plan.json'], 'npm run diff -- --save plan.json'],
+  ['npm run diff dev --save plan.json', 'diff', ['dev', 'plan.json'], 'npm run diff -- dev --save plan.json'],
+  ['npm run up --plan plan.json', 'up', ['plan.json'], 'npm run up -- --plan plan.json'],
+] as [string, string, string[], string][]) {
+  swallowed(`${line}: says ${hint}`, () => {
+    const command: Command = { ...up, name: script, flags: [script === 'up' ? 'plan' : 'save', 'yes'] };
+    const environment = { ...npm({}), npm_lifecycle_event: script };
+    const error = thrown(() => refuseSwallowedFlags(command, { positionals, flags: {} }, environment));
+    assert.equal([error.code, error.hint], ['USAGE', hint]);
+  });
+}
+
+swallowed("does not take npm's own --save for ours", () => {
+  const command: Command = { ...up, flags: ['save'] };
+  for (const value of ['true', '', 'false'])
+    refuseSwallowedFlags(command, parseArguments(command, ['dev']), npm({ npm_config_save: value }));
+  refuseSwallowedFlags(
+    command,
+    parseArguments(command, ['--save', 'x.json']),
+    npm({ npm_config_save: 'true' }),
+  );
+});
+
 for (const [name, argv, environment] of [
   ['npm run without flags', [], npm({})],
   ['the empty npm_config_yes that npm 11 always sets', [], npm({ npm_config_yes: '' })],

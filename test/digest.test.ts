@@ -134,5 +134,29 @@ movement('names what happened, the manager, the time and its fields', () => {
   );
 });
 
+movement('who scales has no time', () => {
+  const scaler: ManagedFields = {
+    manager: 'kubectl',
+    operation: 'Update',
+    subresource: 'scale',
+    fieldsV1: { 'f:spec': { 'f:replicas': {} } },
+  };
+  const scaled = changed(live, { spec: {}, ...metadata({ managedFields: [strataEntry, scaler] }) });
+  assert.is(movementOf(expected, scaled), 'was changed by kubectl, who holds spec.replicas');
+  assert.is(
+    movementOf(expectedOf(scaled), changed(scaled, { spec: { replicas: 7 } })),
+    'was changed, maybe by kubectl: the server notes no time for it',
+  );
+});
+
+movement('takes digests of another kind', () => {
+  const keyed = { ...expected, digest: 'keyed' };
+  assert.is(
+    movementOf(keyed, live, () => 'keyed'),
+    undefined,
+  );
+  assert.match(movementOf(keyed, live, () => 'other')!, /^was changed/);
+});
+
 digest.run();
 movement.run();

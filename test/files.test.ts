@@ -19,6 +19,7 @@ import {
   replaceFolder,
   strataFolder,
   temporaryFolder,
+  writePrivate,
   writeRunFolder,
 } from '../scripts/lib/files.ts';
 import { thrown } from './support/assertions.ts';
@@ -33,6 +34,27 @@ const files = new Map([
 
 /** The pid of a process that is certainly gone. */
 const deadPid = (): number => spawnSync('true').pid;
+
+const privately = suite('writePrivate');
+
+privately('replaces what is there, also what a killed run left, and what others may read', () =>
+  withTree({ 'plan.json': 'old', 'elsewhere.txt': 'not ours' }, (root) => {
+    const file = path.join(root, 'plan.json');
+    chmodSync(file, 0o666);
+    symlinkSync(path.join(root, 'elsewhere.txt'), `${file}.new`);
+    writePrivate(file, 'new');
+    assert.equal([readFileSync(file, 'utf8'), mode(file)], ['new', '600']);
+    assert.is(readFileSync(path.join(root, 'elsewhere.txt'), 'utf8'), 'not ours');
+    assert.equal(readdirSync(root).sort(), ['elsewhere.txt', 'plan.json']);
+  }),
+);
+
+privately('leaves nothing behind when it cannot', () =>
+  withTree({ 'plan.json/in': 'the way' }, (root) => {
+    assert.throws(() => writePrivate(path.join(root, 'plan.json'), 'new'));
+    assert.equal(readdirSync(root), ['plan.json']);
+  }),
+);
 
 const own = suite('strataFolder');
 
@@ -278,6 +300,7 @@ replacing('removes what a killed run left behind', () =>
   }),
 );
 
+privately.run();
 own.run();
 folders.run();
 running.run();

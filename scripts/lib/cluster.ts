@@ -122,6 +122,17 @@ export interface Compared {
   plan: Plan;
 }
 
+/** What was found, before what the server has against it is told. */
+export interface Found extends Omit<Compared, 'demand' | 'state'> {
+  namespace: string;
+  rendered: Rendered;
+  /** The server has objections: they are told next. */
+  isRefused: boolean;
+}
+
+/** @throws StrataError when the plan may not be carried out */
+export type Examine = (found: Found) => Promise<void>;
+
 interface Opened {
   connection: Connection;
   ground: Promise<Ground>;
@@ -166,13 +177,14 @@ async function compare(
   opened: Opened,
   prepared: Destination,
   force: boolean,
+  examine: Examine,
 ): Promise<Compared> {
   const { inventory } = prepared;
   const objects = opened.rendered.manifests.map(({ object }) => object);
   return withRightsExplained(
     session,
     opened.connection,
-    () => compareAllowed(session, opened, prepared, force),
+    () => compareAllowed(session, opened, prepared, force, examine),
     (discovery) => demandOf({ inventory, discovery, objects }, false),
   );
 }
@@ -182,8 +194,9 @@ async function compareAllowed(
   { connection, ground, recognizing, rendered }: Opened,
   prepared: Destination,
   force: boolean,
+  examine: Examine,
 ): Promise<Compared> {
-  const { inventory } = prepared;
+  const { inventory, namespace } = prepared;
   const objects = rendered.manifests.map(({ object }) => object);
   const groupKinds = new Set(objects.map((object) => groupKindOf(referenceOf(object))));
   // A dry run carries secrets: it waits until the cluster is known to be the right one.
@@ -219,9 +232,12 @@ async function compareAllowed(
   const { discovery } = state;
   const demand = demandOf({ inventory, discovery, objects, known }, state.namespace === undefined);
   const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users };
+  const plan = makePlan(input);
   const objections = objectionsTo(input);
+  // Who moved an object explains why it meets an objection.
+  await examine({ connection, recognized, plan, namespace, rendered, isRefused: objections.length > 0 });
   if (objections.length > 0) throw await explainObjections(session, connection, objections, demand);
-  return { connection, recognized, demand, state, plan: makePlan(input) };
+  return { connection, recognized, demand, state, plan };
 }
 
 function refuseTerminating(connection: Connection, state: ClusterState, namespace: string): void {
@@ -307,6 +323,8 @@ export interface Planned<From extends Destination = Prepared> extends Compared {
   context: Context;
   place: Place;
   rendered: Rendered;
+  /** Has its say about every later plan for the same manifests too. */
+  examine: Examine;
   /** Milliseconds. */
   durations: { rendering: number; comparing: number };
 }
@@ -318,26 +336,28 @@ export async function planManifests<From extends Destination>(
   opened: Opened,
   prepared: From,
   started: number,
+  examine: Examine = async () => {},
 ): Promise<Planned<From>> {
   const { clock, terminal } = session;
   const { rendered } = opened;
   const { context } = opened.connection;
   const renderedAt = clock.now();
   terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
-  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'));
+  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'), examine);
   const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
-  return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, durations };
+  return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, examine, durations };
 }
 
 /**
  * Everything that `diff` and `up` do alike: from the env files to the plan. `mayGoTo` has its say about the context
- * before anything is sent there.
+ * before anything is sent there, `examine` about the plan.
  */
 export async function planOverlay(
   session: Session,
   args: Arguments,
   mayGoTo: (context: Context, overlay: string) => void = () => {},
   placeholders: PlaceholderRule = 'tell',
+  examine: Examine = async () => {},
 ): Promise<Planned> {
   const started = session.clock.now();
   const prepared = await prepare(session, args, placeholders);
@@ -347,7 +367,7 @@ export async function planOverlay(
   session.terminal.live(['rendering and connecting …']);
   const rendering = renderVerified(session, prepared);
   const opened = await connectWhile(session, prepared, expectation, rendering);
-  return planManifests(session, args, opened, prepared, started);
+  return planManifests(session, args, opened, prepared, started, examine);
 }
 
 /** The same manifests against what the cluster holds by now. */
@@ -363,5 +383,6 @@ export async function planAgain<From extends Destination>(
     ground: readGround(connection, prepared.inventory),
     recognizing: Promise.resolve(planned.recognized),
   };
-  return { ...planned, ...(await compare(session, opened, prepared, isSet(args, 'force-conflicts'))) };
+  const force = isSet(args, 'force-conflicts');
+  return { ...planned, ...(await compare(session, opened, prepared, force, planned.examine)) };
 }

@@ -38,6 +38,8 @@ export const flags = {
   timeout: { value: 'DURATION', help: 'how long to wait for health, like 90s or 5m (default: 5m)' },
   'force-conflicts': { help: 'take over fields that another manager holds' },
   'steal-lock': { help: 'do not wait for another run at this overlay, take its lock' },
+  save: { value: 'FILE', help: 'write the plan to FILE, for up --plan FILE' },
+  plan: { value: 'FILE', help: 'apply exactly what diff --save FILE showed, or nothing' },
   output: { value: 'FORMAT', help: 'text or json (default: text)' },
   'exit-zero': { help: 'exit 0 also when something changed' },
   'show-secrets': { help: 'do not mask secrets on a terminal' },
@@ -183,12 +185,15 @@ export function refuseSwallowedFlags(
   if (!script || environment.npm_command !== 'run') return;
   const taken = command.flags.flatMap((name) => {
     // npm has options of its own under these names, set for other reasons than ours.
-    if (name === 'verbose' || name === 'help' || name === 'name') return [];
+    if (name === 'verbose' || name === 'help' || name === 'name' || name === 'save') return [];
     const value = environment[`npm_config_${name.replaceAll('-', '_')}`];
     return value && value !== 'false' && args.flags[name] === undefined ? [[name, value] as const] : [];
   });
   const [first] = taken;
-  if (first === undefined) return;
+  if (first === undefined) {
+    refuseLeftFile(command, args, script);
+    return;
+  }
   // The script `up:minikube` names the overlay itself.
   const words = args.positionals.slice(script.endsWith(`:${args.positionals[0]}`) ? 1 : 0);
   // Of `--context x` npm takes the flag alone, and x is a positional.
@@ -203,6 +208,17 @@ export function refuseSwallowedFlags(
   });
   throw new StrataError('USAGE', `npm took --${first[0]} for itself; flags of strata stand after a lone --`, {
     hint: `npm run ${script} -- ${[...words, ...flagWords(args), ...meant].join(' ')}`,
+  });
+}
+
+/** npm has a `--save` of its own, which is on anyway: all that is left of ours, and of `--plan`, is the file. */
+function refuseLeftFile(command: Command, args: Arguments, script: string): void {
+  const name = (['save', 'plan'] as const).find((flag) => command.flags.includes(flag));
+  const file = args.positionals.find((word) => word.endsWith('.json'));
+  if (name === undefined || file === undefined || args.flags[name] !== undefined) return;
+  const words = args.positionals.filter((word) => word !== file);
+  throw new StrataError('USAGE', `npm took --${name} for itself; flags of strata stand after a lone --`, {
+    hint: `npm run ${script} -- ${[...words, ...flagWords(args), `--${name} ${file}`].join(' ')}`,
   });
 }
 

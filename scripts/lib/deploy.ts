@@ -33,6 +33,8 @@ export interface DeployOptions {
   remark?: (plan: Plan) => void;
   /** The earlier deployment that this one goes back to. */
   rollbackTo?: number;
+  /** What of the unused may go; everything unless given. */
+  mayPrune?: (object: KubeObject) => boolean;
 }
 
 /**
@@ -91,7 +93,7 @@ export async function deploy(
     }
     // Before the pruning, which keeps what the history needs.
     await recorder.settle('healthy');
-    return collect(held, pending, timeout);
+    return collect(held, pending, options);
   });
   connection.close();
 
@@ -278,7 +280,11 @@ function refuseMoved({ plan, prepared }: Applied, unused: readonly KubeObject[])
  * After health: what is superseded or gone and no longer used goes, then the inventory names only what is left.
  * Returns what was rendered as the cluster holds it: a dry run makes up node ports.
  */
-async function collect(session: Session, applied: Applied, timeout: number): Promise<KubeObject[]> {
+async function collect(
+  session: Session,
+  applied: Applied,
+  { timeout, mayPrune = () => true }: DeployOptions,
+): Promise<KubeObject[]> {
   const { connection, prepared, rendered } = applied;
   const { inventory } = prepared;
   const objects = rendered.manifests.map(({ object }) => object);
@@ -292,6 +298,7 @@ async function collect(session: Session, applied: Applied, timeout: number): Pro
   const agreed = new Set(applied.plan.objects.map(({ uid }) => uid));
   const unused = idle.filter(
     (object) =>
+      mayPrune(object) &&
       usersFor(users, referenceOf(object)).length === 0 &&
       (agreed.has(object.metadata.uid) || generatedNameOf(referenceOf(object)) !== undefined),
   );

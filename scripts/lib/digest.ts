@@ -88,23 +88,33 @@ export function expectedOf(object: KubeObject): Expected {
 const latestOf = (entries: readonly ManagedFields[]): ManagedFields | undefined =>
   [...entries].sort((a, b) => ((a.time ?? '') < (b.time ?? '') ? 1 : -1))[0];
 
+/** The server notes no time for who writes through the scale subresource. */
 const byWhom = (entry: ManagedFields | undefined): string =>
-  entry ? ` by ${entry.manager ?? 'an unnamed manager'} at ${entry.time}` : '';
+  entry ? ` by ${entry.manager ?? 'an unnamed manager'}${entry.time ? ` at ${entry.time}` : ''}` : '';
 
-/** Says what became of an object since it was compared, and who did it; undefined when nothing did. */
-export function movementOf(expected: Expected | undefined, live: KubeObject | undefined): string | undefined {
+/**
+ * Says what became of an object since it was compared, and who did it; undefined when nothing did.
+ * @param digest of the same kind as the expected one
+ */
+export function movementOf(
+  expected: Expected | undefined,
+  live: KubeObject | undefined,
+  digest: (object: KubeObject) => string = digestOf,
+): string | undefined {
   if (live === undefined) return expected && 'was deleted';
   const entries = entriesOf(live);
   if (expected === undefined) return `was created${byWhom(latestOf(entries))}`;
   if (live.metadata.uid !== expected.uid) return `was deleted and created again${byWhom(latestOf(entries))}`;
   if (live.metadata.deletionTimestamp) return `is being deleted since ${live.metadata.deletionTimestamp}`;
-  if (digestOf(live) === expected.digest) return undefined;
+  if (digest(live) === expected.digest) return undefined;
   const known = new Set(expected.writers.map((writer) => stableJson(writer)));
   const author = latestOf(entries.filter((entry) => !known.has(stableJson(writerOf(entry)))));
   if (author) {
     const fields = pathsOf(author.fieldsV1);
     return `was changed${byWhom(author)}${fields.length > 0 ? `, who holds ${listPaths(fields)}` : ''}`;
   }
+  const timeless = entries.find(({ time }) => time === undefined);
+  if (timeless) return `was changed, maybe by ${timeless.manager}: the server notes no time for it`;
   // Who takes away what others held leaves no entry: their lists are just shorter.
   return 'was changed, by someone who only took fields away: those leave no name';
 }

@@ -19,7 +19,8 @@ import type { Session } from './session.ts';
 /** Paths relative to a folder, with their content. */
 export type FileSet = ReadonlyMap<string, string>;
 
-function unwritable(folder: string, error: unknown): StrataError {
+/** @param folder or file, as the user knows it */
+export function unwritable(folder: string, error: unknown): StrataError {
   const reason = { ENOSPC: 'no space left', EACCES: 'no permission', EROFS: 'read-only' }[
     systemCode(error) ?? ''
   ];
@@ -185,6 +186,14 @@ export function replaceFolder(session: Session, name: string, filesFor: (folder:
 
 /** Whole or not at all, readable by the owner alone. */
 export function writePrivate(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  const fresh = `${file}.new`;
+  try {
+    // Of a run that was killed, or of somebody else: its mode and what it links to are not ours.
+    rmSync(fresh, { force: true });
+    writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' });
+    renameSync(fresh, file);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
+  }
 }

@@ -199,7 +199,8 @@ export interface Recognized {
   record(): void;
 }
 
-async function readIdentity(connection: Connection): Promise<Identity> {
+/** Asks the cluster who it is. @throws StrataError when it does not answer */
+export async function readIdentity(connection: Connection): Promise<Identity> {
   const { context } = connection;
   const request = { method: 'GET' as const, path: objectPath(namespaces, '', 'kube-system') };
   const answer = await connection.request(request);

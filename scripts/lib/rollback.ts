@@ -77,7 +77,7 @@ export async function planRollback<From extends Destination>(
 }
 
 /** Flags of `up` that going back does not know: they are about the manifests. */
-const own = ['image', 'env-file', 'from-process', 'rollback-on-failure'];
+const own = ['image', 'env-file', 'from-process', 'plan', 'rollback-on-failure'];
 
 /**
  * After an `up` that did not become healthy: back to the last deployment that was. Says so when that cannot be; the
