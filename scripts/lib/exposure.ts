@@ -1,31 +1,12 @@
-import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { type Problem, sortProblems } from './errors.ts';
+import { git } from './git.ts';
 import type { Session } from './session.ts';
 import type { EnvPath, EnvValue } from './values.ts';
 
 /** Shorter values stand in files by accident. */
 const shortest = 8;
-/** Milliseconds, bytes: a repository that is larger is left alone. */
-const limits = { timeout: 10_000, maxBuffer: 32 * 1024 * 1024 };
-
-/** What git prints; undefined when it has nothing to say: not there, no repository, nothing found. */
-function git(session: Session, args: readonly string[], input = ''): Promise<string | undefined> {
-  const { PATH, HOME } = session.environment;
-  return new Promise((resolve) => {
-    const child = execFile(
-      'git',
-      ['-c', 'core.fsmonitor=false', ...args],
-      { ...limits, cwd: session.root, env: { PATH, HOME, LC_ALL: 'C', GIT_OPTIONAL_LOCKS: '0' } },
-      (error, stdout) => resolve(error ? undefined : stdout),
-    );
-    child.stdin?.on('error', () => {});
-    // Patterns on the command line would be there for everybody to read.
-    child.stdin?.end(input);
-  });
-}
-
 function warning(
   file: string,
   line: number | undefined,
