@@ -1,12 +1,25 @@
 import { createTwoFilesPatch } from 'diff';
+import type { Step } from './fields.ts';
 import { isRecord, type KubeObject, stringsAt } from './manifest.ts';
 import { formatYaml } from './yaml.ts';
+
+/** A field manager that is not strata. */
+export interface Author {
+  manager: string;
+  /** RFC 3339; the server notes none for who scales. */
+  time?: string;
+}
+
+/** Who wrote what is there now; undefined when that was strata. */
+type FindAuthor = (steps: readonly Step[]) => Author | undefined;
 
 /** One field that differs. `before` or `after` is missing when the field is. */
 export interface FieldChange {
   path: string;
   before?: unknown;
   after?: unknown;
+  /** Somebody else has changed it since strata applied it; what has no author is a change of ours. */
+  changedBy?: Author;
 }
 
 /** One data key of a ConfigMap or Secret that differs; values are absent for Secrets. */
@@ -18,6 +31,7 @@ export interface KeyChange {
   lengthAfter?: number;
   before?: string;
   after?: string;
+  changedBy?: Author;
 }
 
 export const isSecret = (object: KubeObject): boolean =>
@@ -30,7 +44,11 @@ const lengthOf = (object: KubeObject, value: string): number =>
   isSecret(object) ? Buffer.from(value, 'base64').toString('utf8').length : value.length;
 
 /** By data key; what a Secret holds is told by its length alone. */
-export function compareData(before: KubeObject | undefined, after: KubeObject | undefined): KeyChange[] {
+export function compareData(
+  before: KubeObject | undefined,
+  after: KubeObject | undefined,
+  findAuthor: FindAuthor = () => undefined,
+): KeyChange[] {
   const object = after ?? before;
   if (object === undefined) return [];
   const old = stringsAt(before, 'data');
@@ -39,10 +57,12 @@ export function compareData(before: KubeObject | undefined, after: KubeObject | 
     const [was, is] = [old[key], fresh[key]];
     if (was === is) return [];
     const change = was === undefined ? 'added' : is === undefined ? 'removed' : 'changed';
+    const changedBy = was === undefined ? undefined : findAuthor(['data', key]);
     return [
       {
         key,
         change,
+        ...(changedBy ? { changedBy } : {}),
         ...(was === undefined
           ? {}
           : { lengthBefore: lengthOf(object, was), ...(isSecret(object) ? {} : { before: was }) }),
@@ -86,14 +106,19 @@ function sortFields(value: unknown): unknown {
 }
 
 /** Every leaf that differs, outside the data of a Secret. */
-export function compareFields(before: KubeObject | undefined, after: KubeObject | undefined): FieldChange[] {
+export function compareFields(
+  before: KubeObject | undefined,
+  after: KubeObject | undefined,
+  findAuthor: FindAuthor = () => undefined,
+): FieldChange[] {
   const changes: FieldChange[] = [];
-  const walk = (path: string, old: unknown, fresh: unknown): void => {
+  const walk = (path: string, steps: readonly Step[], old: unknown, fresh: unknown): void => {
     if (JSON.stringify(old) === JSON.stringify(fresh)) return;
     if (isRecord(old) && isRecord(fresh)) {
       for (const key of new Set([...Object.keys(old), ...Object.keys(fresh)])) {
         walk(
           path ? `${path}.${/^[\w-]+$/.test(key) ? key : JSON.stringify(key)}` : key,
+          [...steps, key],
           old[key],
           fresh[key],
         );
@@ -102,15 +127,17 @@ export function compareFields(before: KubeObject | undefined, after: KubeObject 
     }
     if (Array.isArray(old) && Array.isArray(fresh)) {
       for (let index = 0; index < Math.max(old.length, fresh.length); index++)
-        walk(`${path}[${index}]`, old[index], fresh[index]);
+        walk(`${path}[${index}]`, [...steps, index], old[index], fresh[index]);
       return;
     }
+    const changedBy = old === undefined ? undefined : findAuthor(steps);
     changes.push({
       path,
       ...(old === undefined ? {} : { before: old }),
       ...(fresh === undefined ? {} : { after: fresh }),
+      ...(changedBy ? { changedBy } : {}),
     });
   };
-  if (before && after) walk('', sortFields(withoutData(before)), sortFields(withoutData(after)));
+  if (before && after) walk('', [], sortFields(withoutData(before)), sortFields(withoutData(after)));
   return changes;
 }

@@ -1,5 +1,7 @@
-import { compareData, compareFields, hasData, type KeyChange, unifiedDiff } from './change.ts';
+import { type Author, compareData, compareFields, hasData, type KeyChange, unifiedDiff } from './change.ts';
 import { guardsOfPlan } from './deletions.ts';
+import { authorOf } from './drift.ts';
+import { listPaths, type Step } from './fields.ts';
 import { groupOf, titleOf } from './manifest.ts';
 import { type Action, countActions, type Plan, type PlannedObject } from './plan.ts';
 import type { Style } from './terminal.ts';
@@ -64,6 +66,30 @@ function listUsers(users: readonly string[]): string {
   return rest.length === 0 ? first : `${first} and ${rest.length} more`;
 }
 
+/** For what changes in place: a generated object that takes the place of another one was written by nobody else. */
+const findAuthor =
+  ({ live, action, replaces }: PlannedObject) =>
+  (steps: readonly Step[]): Author | undefined =>
+    live && action === 'change' && !replaces ? authorOf(live, steps) : undefined;
+
+/** A line for everybody who changed a part of this since strata applied it. */
+function driftOf(planned: PlannedObject): string[] {
+  const { before, after } = planned;
+  const find = findAuthor(planned);
+  const changes = [
+    ...compareFields(before, after, find),
+    ...(after && hasData(after)
+      ? compareData(before, after, find).map(({ key, changedBy }) => ({ path: `data.${key}`, changedBy }))
+      : []),
+  ];
+  const paths = new Map<string, string[]>();
+  for (const { path, changedBy } of changes) {
+    const who = changedBy && `${changedBy.manager}${changedBy.time ? ` at ${changedBy.time}` : ''}`;
+    if (who !== undefined) paths.set(who, [...(paths.get(who) ?? []), path]);
+  }
+  return [...paths].map(([who, own]) => `changed since by ${who}: ${listPaths(own)}`);
+}
+
 function detailsOf(planned: PlannedObject, style: Style): string[] {
   const before = planned.replaces?.before ?? planned.before;
   const { after } = planned;
@@ -77,8 +103,10 @@ function detailsOf(planned: PlannedObject, style: Style): string[] {
   }
   if (hasData(after))
     lines.push(...compareData(before, after).flatMap((change) => formatKeyChange(change, style)));
-  if (planned.action === 'change')
+  if (planned.action === 'change') {
     lines.push(...unifiedDiff(before, after).map((line) => colourDiff(line, style)));
+    lines.push(...driftOf(planned).map((line) => style.yellow(line)));
+  }
   return lines;
 }
 
@@ -144,8 +172,11 @@ export function planToJson(plan: Plan, place: Place): unknown {
         notValidated: planned.notValidated,
         ownershipOnly: planned.isOwnershipOnly || undefined,
         keys:
-          after && hasData(after) && planned.action !== 'unchanged' ? compareData(before, after) : undefined,
-        fields: planned.action === 'change' ? compareFields(planned.before, after) : undefined,
+          after && hasData(after) && planned.action !== 'unchanged'
+            ? compareData(before, after, findAuthor(planned))
+            : undefined,
+        fields:
+          planned.action === 'change' ? compareFields(planned.before, after, findAuthor(planned)) : undefined,
       };
     }),
   };
