@@ -47,14 +47,11 @@ const mostGrowth = 2.5;
 const fastest = (work: () => void, times: number): number =>
   Math.min(...Array.from({ length: times }, () => processorTime(work)));
 
-const median = (numbers: readonly number[]): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
-
 /**
- * By how much the processor time grows when the text doubles: the median of the ratios of the fastest runs, at sizes
- * that take long enough to be measured. A measurement that is disturbed is taken again at twice the size: what is not
- * linear only grows faster there.
- * @throws when it is more than 2.5 every time
+ * By how much the processor time grows when the text doubles, at sizes that take long enough to be measured: the ratio of
+ * the fastest runs. Other programs and the edges of caches disturb single measurements, upwards more often than down, so
+ * it is taken up to six times, also over three doublings and at larger sizes: what is not linear is too much everywhere.
+ * @throws when it is more than 2.5 for each doubling every time
  */
 export function assertLinear(make: (size: number) => string, work: (text: string) => unknown): void {
   const timeOf = (size: number, times: number): number => {
@@ -67,16 +64,18 @@ export function assertLinear(make: (size: number) => string, work: (text: string
     size *= 2;
   }
   const seen: number[] = [];
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const rounds = attempt === 0 ? 1 : 3;
-    const ratios = Array.from({ length: rounds }, () => {
-      const [once, twice] = [timeOf(size, 2 + attempt), timeOf(2 * size, 2 + attempt)];
-      return twice / once;
-    });
-    const ratio = median(ratios);
+  for (const [factor, doublings, times] of [
+    [1, 1, 2],
+    [1, 1, 8],
+    [0.5, 3, 8],
+    [1, 2, 8],
+    [2, 1, 8],
+    [2, 2, 8],
+  ] as const) {
+    const [once, many] = [timeOf(factor * size, times), timeOf(2 ** doublings * factor * size, times)];
+    const ratio = (many / once) ** (1 / doublings);
     if (ratio <= mostGrowth) return;
     seen.push(ratio);
-    if (make(size).length < longest / 4) size *= 2;
   }
   throw new Error(
     `twice the text takes ${seen.map((ratio) => ratio.toFixed(1)).join(', ')} times as long: ${JSON.stringify(make(3)).slice(0, 300)}`,
