@@ -129,13 +129,13 @@ const withProcesses = 'env|binaries|connection|kubectl|lock|process|sandbox|sand
 const groups: Record<string, () => Promise<Totals[]>> = {
   types: async () => [await check('types', bin('tsc'), [])],
   lint: async () => [await check('lint and format', bin('biome'), ['check', '--error-on-warnings', '.'])],
-  // Side by side: the first two wait for processes half of the time.
+  // Side by side: the first waits for processes half of the time.
   unit: () =>
     Promise.all([
-      suite('command line', 'test', '^cli\\.test\\.ts$'),
       suite('unit: with processes', 'test', `^(?:${withProcesses})\\.test\\.ts$`),
       suite('unit: pure, and the tree', 'test', `^(?!(?:cli|${withProcesses})\\.)[^/]+\\.test\\.ts$`),
     ]),
+  cli: async () => [await suite('command line', 'test', '^cli\\.test\\.ts$')],
   fuzz: () =>
     Promise.all(
       ['envfile|dotenv', 'contract|scrub', 'manifest'].map((names) =>
