@@ -19,6 +19,7 @@ import {
   replaceFolder,
   strataFolder,
   temporaryFolder,
+  temporaryPath,
   writePrivate,
   writeRunFolder,
 } from '../scripts/lib/files.ts';
@@ -104,9 +105,14 @@ folders('a file in the way is told by its own code', () =>
 );
 
 folders('a TMPDIR that is not there is told with what to do', () => {
-  const error = thrown(() => temporaryFolder('x-', '/does/not/exist'));
-  assert.equal([error.code, error.hint], ['FILE_UNWRITABLE', 'set TMPDIR to a folder that you can write to']);
-  assert.match(error.message, '/does/not/exist, cannot be written: ENOENT');
+  for (const make of [temporaryFolder, temporaryPath]) {
+    const error = thrown(() => make('x-', '/does/not/exist'));
+    assert.equal(
+      [error.code, error.hint],
+      ['FILE_UNWRITABLE', 'set TMPDIR to a folder that you can write to'],
+    );
+    assert.match(error.message, '/does/not/exist, cannot be written: ENOENT');
+  }
 });
 
 const running = suite('writeRunFolder');

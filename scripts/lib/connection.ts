@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { $ } from 'zx/core';
 import { StrataError, systemCode } from './errors.ts';
-import { temporaryFolder } from './files.ts';
+import { temporaryPath } from './files.ts';
 import type { Context } from './kubeconfig.ts';
 import { childEnvironment, type Kubectl, posixShell, runKubectl } from './kubectl.ts';
 import { expiredSince, loginCommand, type Trouble, troubleOf } from './login.ts';
@@ -72,12 +72,13 @@ const configurationFaults =
 
 /**
  * `kubectl proxy` on a socket only this user can reach; kubectl is the only program that holds credentials.
- * It ends when our end of the pipe closes, so a SIGKILL of strata leaves no open door and no socket behind.
+ * It ends when our end of the pipe closes, so a SIGKILL of strata leaves no open door and no socket behind. The shell makes
+ * the folder, or a SIGKILL right before it starts would leave that.
  */
 async function startProxy(session: Session, kubectl: Kubectl, context: Context): Promise<Proxy> {
   // A socket's path is limited to about 100 bytes: a deep TMPDIR does not fit.
   const base = Buffer.byteLength(tmpdir()) > 60 ? '/tmp' : tmpdir();
-  const folder = temporaryFolder('strata-', base);
+  const folder = temporaryPath('strata-', base);
   const socket = path.join(folder, 's');
   const args = ['proxy', '--context', context.name, `--unix-socket=${socket}`, '--append-server-path'];
   session.terminal.detail(`$ kubectl ${args.join(' ')}`);
@@ -88,7 +89,7 @@ async function startProxy(session: Session, kubectl: Kubectl, context: Context):
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
     env: childEnvironment(session, kubectl.kubeconfig),
-  })`exec 3<&0; ${kubectl.program} ${args} 3<&- & proxy=$!; (cat <&3 >/dev/null; kill $proxy 2>/dev/null; rm -rf ${folder}) & wait $proxy`;
+  })`mkdir -m 700 ${folder} || exit 1; exec 3<&0; ${kubectl.program} ${args} 3<&- & proxy=$!; (cat <&3 >/dev/null; kill $proxy 2>/dev/null; rm -rf ${folder}) & wait $proxy`;
   child.stdin.on('error', () => {});
   let errors = '';
   let ended = false;

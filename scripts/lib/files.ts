@@ -1,6 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
+  accessSync,
   chmodSync,
+  constants,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -67,14 +69,10 @@ export function strataFolder(root: string): string {
   return folder;
 }
 
-/**
- * A fresh private folder outside of the tree.
- * @throws StrataError FILE_UNWRITABLE
- */
-export function temporaryFolder(prefix: string, parent = tmpdir()): string {
+/** @throws StrataError FILE_UNWRITABLE */
+function inTemporary<T>(parent: string, work: () => T): T {
   try {
-    // Its real path, for Kustomize follows links before it follows the `..` to the overlay.
-    return realpathSync(mkdtempSync(path.join(parent, prefix)));
+    return work();
   } catch (error) {
     throw new StrataError(
       'FILE_UNWRITABLE',
@@ -83,6 +81,24 @@ export function temporaryFolder(prefix: string, parent = tmpdir()): string {
     );
   }
 }
+
+/**
+ * A fresh private folder outside of the tree.
+ * @throws StrataError FILE_UNWRITABLE
+ */
+export const temporaryFolder = (prefix: string, parent = tmpdir()): string =>
+  // Its real path, for Kustomize follows links before it follows the `..` to the overlay.
+  inTemporary(parent, () => realpathSync(mkdtempSync(path.join(parent, prefix))));
+
+/**
+ * A path that is not taken and that nobody can guess, for a folder that another program makes.
+ * @throws StrataError FILE_UNWRITABLE
+ */
+export const temporaryPath = (prefix: string, parent = tmpdir()): string =>
+  inTemporary(parent, () => {
+    accessSync(parent, constants.W_OK);
+    return path.join(realpathSync(parent), `${prefix}${randomBytes(8).toString('hex')}`);
+  });
 
 function writeFiles(folder: string, files: FileSet): void {
   for (const [name, content] of files) {
