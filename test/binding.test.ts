@@ -6,6 +6,7 @@ import { type Action, type PlannedObject, withoutNoise } from '../scripts/lib/pl
 import { splitManifests } from '../scripts/lib/render.ts';
 import { createScrubber } from '../scripts/lib/scrub.ts';
 import { deployment, owned } from './support/objects.ts';
+import { plainly } from './support/plan.ts';
 
 const secretName = 'web-2m5hbd84tk';
 const rendered = (value: string, name = secretName) => {
@@ -27,6 +28,7 @@ const planned = (
   live?: KubeObject,
   after = live,
 ): PlannedObject => ({
+  ...plainly,
   action,
   reference: { group: '', kind, namespace: 'todo', name },
   before: live && withoutNoise(live),
@@ -34,12 +36,6 @@ const planned = (
   manifest: undefined,
   uid: live?.metadata.uid,
   live,
-  replaces: undefined,
-  isSuperseded: false,
-  usedBy: [],
-  stays: undefined,
-  isOwnershipOnly: false,
-  notValidated: undefined,
 });
 
 const settings = owned('v1', 'ConfigMap', 'settings', { data: { colour: 'green' } });

@@ -5,25 +5,20 @@ import { type Guard, guardsOf, guardsOfPlan, requireAllowed } from '../scripts/l
 import { StrataError } from '../scripts/lib/errors.ts';
 import { groupOf } from '../scripts/lib/manifest.ts';
 import type { Action, Plan, PlannedObject } from '../scripts/lib/plan.ts';
+import { plainly } from './support/plan.ts';
 
 /** `prune Service/a`, with further parts of the planned object. */
 function planned(text: string, parts: Partial<PlannedObject> = {}): PlannedObject {
   const [action, title = ''] = text.split(' ') as [Action, string];
   const [kind = '', name = ''] = title.split('/');
   return {
+    ...plainly,
     action,
     reference: { group: '', kind, namespace: 'todo', name },
     before: undefined,
     after: undefined,
     manifest: undefined,
     uid: action === 'create' ? undefined : title,
-    live: undefined,
-    replaces: undefined,
-    isSuperseded: false,
-    usedBy: [],
-    stays: undefined,
-    isOwnershipOnly: false,
-    notValidated: undefined,
     ...parts,
   };
 }

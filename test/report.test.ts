@@ -7,6 +7,7 @@ import { withoutNoise } from '../scripts/lib/plan.ts';
 import { formatPlan, placeLine, planToJson, summaryOf } from '../scripts/lib/report.ts';
 import type { Style } from '../scripts/lib/terminal.ts';
 import { deployment, owned } from './support/objects.ts';
+import { plainly } from './support/plan.ts';
 
 const plain = (text: string): string => text;
 const style: Style = { bold: plain, dim: plain, red: plain, green: plain, yellow: plain, cyan: plain };
@@ -45,19 +46,13 @@ function planned(action: Action, object: KubeObject, parts: Partial<PlannedObjec
   const seen = withoutNoise(object);
   const rendered = action !== 'prune' && action !== 'keep';
   return {
+    ...plainly,
     action,
     reference: referenceOf(object),
     before: action === 'create' ? undefined : seen,
     after: rendered ? seen : undefined,
     manifest: rendered ? { object: seen, text: '' } : undefined,
     uid: action === 'create' ? undefined : object.metadata.uid,
-    live: undefined,
-    replaces: undefined,
-    isSuperseded: false,
-    usedBy: [],
-    stays: undefined,
-    isOwnershipOnly: false,
-    notValidated: undefined,
     ...parts,
   };
 }
