@@ -1,9 +1,8 @@
 import { releaseNamespace, writeParent } from './lib/apply.ts';
-import { confirm, placeOf, requireConfirmable, targetOf } from './lib/cluster.ts';
+import { confirm, placeOf, requireConfirmable } from './lib/cluster.ts';
 import { type Command, isSet, parseDuration, textOf } from './lib/command.ts';
-import { type Connection, connect } from './lib/connection.ts';
+import type { Connection } from './lib/connection.ts';
 import { guardsOf, requireAllowed } from './lib/deletions.ts';
-import { afterwards, expectCluster, recognize } from './lib/identity.ts';
 import {
   applyEntry,
   createdByAnnotation,
@@ -12,10 +11,9 @@ import {
   preventedText,
   preventsDeletion,
 } from './lib/inventory.ts';
-import { findKubectl } from './lib/kubectl.ts';
 import { leaseReference, withLease } from './lib/lease.ts';
 import { type ClusterState, configMaps, namespaces } from './lib/live.ts';
-import { inventoryFor, locate } from './lib/locate.ts';
+import { visit } from './lib/locate.ts';
 import { groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './lib/manifest.ts';
 import { type Doomed, deleteAll, doomed, type Foreign, foreignIn } from './lib/prune.ts';
 import { doomedEntries } from './lib/record.ts';
@@ -50,15 +48,13 @@ export const command: Command = {
   async run(session, args) {
     const started = session.clock.now();
     const timeout = parseDuration(textOf(args, 'timeout') ?? '5m');
-    const located = await locate(session, args);
-    const context = targetOf(session, args, located);
-    requireConfirmable(session, args, context, `down -- ${located.overlay}`);
-    const expectation = expectCluster(session, args, context, located);
-    const connection = await connect(session, findKubectl(session, located.sandbox), context);
-    const [inventory] = await afterwards(
-      recognize(session, connection, expectation),
-      inventoryFor(connection, located),
+    const { located, context, connection, found } = await visit(
+      session,
+      args,
+      async (_, inventory) => inventory,
+      (target, overlay) => requireConfirmable(session, args, target, `down -- ${overlay}`),
     );
+    const inventory = found?.inventory;
     if (inventory === undefined) return nothingThere(session, located.overlay, context.name);
     const place = placeOf({ overlay: located.overlay, namespace: inventory.namespace }, context);
     const removal = await planRemoval(session, connection, inventory);

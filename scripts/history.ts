@@ -1,11 +1,8 @@
-import { placeOf, targetOf } from './lib/cluster.ts';
+import { placeOf } from './lib/cluster.ts';
 import type { Command } from './lib/command.ts';
-import { connect } from './lib/connection.ts';
 import { rowOf } from './lib/history.ts';
-import { afterwards, expectCluster, recognize } from './lib/identity.ts';
-import { findKubectl } from './lib/kubectl.ts';
 import { readGround } from './lib/live.ts';
-import { inventoryFor, locate } from './lib/locate.ts';
+import { visit } from './lib/locate.ts';
 import { outputOf } from './lib/output.ts';
 import { placeLine } from './lib/report.ts';
 import { historyOf } from './lib/rollback.ts';
@@ -25,18 +22,11 @@ export const command: Command = {
   ].join('\n'),
   async run(session, args) {
     const output = outputOf(args);
-    const located = await locate(session, args);
-    const context = targetOf(session, args, located);
-    const expectation = expectCluster(session, args, context, located);
-    const connection = await connect(session, findKubectl(session, located.sandbox), context);
-    const reading = async () => {
-      const inventory = await inventoryFor(connection, located);
-      return { inventory, ground: inventory && (await readGround(connection, inventory)) };
-    };
-    const [{ inventory, ground }] = await afterwards(recognize(session, connection, expectation), reading());
+    const { located, context, connection, found } = await visit(session, args, readGround);
     connection.close();
-    const place = placeOf({ overlay: located.overlay, namespace: inventory?.namespace ?? '' }, context);
-    const entries = inventory && ground ? historyOf(connection, inventory, ground) : [];
+    const namespace = found?.inventory.namespace ?? '';
+    const place = placeOf({ overlay: located.overlay, namespace }, context);
+    const entries = found ? historyOf(connection, found.inventory, found.read) : [];
     const { terminal } = session;
     if (output === 'json') {
       const deployments = entries.map(({ uid: _, ...entry }) => entry);

@@ -1,13 +1,11 @@
-import { requireConfirmable, targetOf } from './lib/cluster.ts';
+import { requireConfirmable } from './lib/cluster.ts';
 import { type Command, parseDuration, textOf } from './lib/command.ts';
-import { connect } from './lib/connection.ts';
 import { deploy } from './lib/deploy.ts';
 import { StrataError } from './lib/errors.ts';
 import { wayBack } from './lib/history.ts';
-import { afterwards, expectCluster, recognize } from './lib/identity.ts';
-import { checkKubectlVersion, findKubectl } from './lib/kubectl.ts';
+import { checkKubectlVersion } from './lib/kubectl.ts';
 import { readGround } from './lib/live.ts';
-import { inventoryFor, locate } from './lib/locate.ts';
+import { visit } from './lib/locate.ts';
 import type { Destination } from './lib/prepare.ts';
 import { historyOf, planRollback } from './lib/rollback.ts';
 
@@ -48,19 +46,13 @@ export const command: Command = {
     const started = session.clock.now();
     const timeout = parseDuration(textOf(args, 'timeout') ?? '5m');
     const to = numberOf(textOf(args, 'to'));
-    const located = await locate(session, args);
+    const { located, kubectl, context, connection, recognized, found } = await visit(
+      session,
+      args,
+      readGround,
+      (target, name) => requireConfirmable(session, args, target, `rollback -- ${name}`),
+    );
     const { overlay, sandbox } = located;
-    const context = targetOf(session, args, located);
-    requireConfirmable(session, args, context, `rollback -- ${overlay}`);
-    const expectation = expectCluster(session, args, context, located);
-    const kubectl = findKubectl(session, sandbox);
-    await checkKubectlVersion(session, kubectl);
-    const connection = await connect(session, kubectl, context);
-    const reading = async () => {
-      const inventory = await inventoryFor(connection, located);
-      return inventory && { inventory, ground: await readGround(connection, inventory) };
-    };
-    const [found, recognized] = await afterwards(recognize(session, connection, expectation), reading());
     if (found === undefined) {
       throw new StrataError(
         'ROLLBACK_IMPOSSIBLE',
@@ -68,7 +60,8 @@ export const command: Command = {
         { hint: `npm run up -- ${overlay}` },
       );
     }
-    const { inventory, ground } = found;
+    await checkKubectlVersion(session, kubectl);
+    const { inventory, read: ground } = found;
     const entry = wayBack(overlay, historyOf(connection, inventory, ground), to);
     session.terminal.say(`going back to deployment ${entry.number} of ${entry.startedAt} (${entry.result})`);
     const { namespace } = inventory;

@@ -1,11 +1,8 @@
-import { placeOf, targetOf } from './lib/cluster.ts';
+import { placeOf } from './lib/cluster.ts';
 import type { Command } from './lib/command.ts';
-import { connect } from './lib/connection.ts';
-import { afterwards, expectCluster, recognize } from './lib/identity.ts';
 import { isOwned } from './lib/inventory.ts';
 import { type Readiness, readinessOf } from './lib/kstatus.ts';
-import { findKubectl } from './lib/kubectl.ts';
-import { inventoryFor, locate } from './lib/locate.ts';
+import { visit } from './lib/locate.ts';
 import { type KubeObject, referenceOf, titleOf } from './lib/manifest.ts';
 import { outputOf } from './lib/output.ts';
 import { type Place, placeLine } from './lib/report.ts';
@@ -24,20 +21,14 @@ export const command: Command = {
     'Exit status: 0 healthy or nothing there, 2 usage or configuration, 3 the cluster refused, 4 not healthy.',
   async run(session, args) {
     const output = outputOf(args);
-    const located = await locate(session, args);
-    const context = targetOf(session, args, located);
-    const expectation = expectCluster(session, args, context, located);
-    const connection = await connect(session, findKubectl(session, located.sandbox), context);
-    const reading = async () => {
-      const inventory = await inventoryFor(connection, located);
-      const state = inventory && (await readAllowed(session, connection, inventory, 'status'));
-      return { inventory, state };
-    };
-    const [{ inventory, state }] = await afterwards(recognize(session, connection, expectation), reading());
+    const { located, context, connection, found } = await visit(session, args, (opened, inventory) =>
+      readAllowed(session, opened, inventory, 'status'),
+    );
     connection.close();
-    const place = placeOf({ overlay: located.overlay, namespace: inventory?.namespace ?? '' }, context);
-    const members = state && inventory ? state.members.filter((member) => isOwned(inventory, member)) : [];
-    const appliedAt = state?.parent?.state.appliedAt;
+    const namespace = found?.inventory.namespace ?? '';
+    const place = placeOf({ overlay: located.overlay, namespace }, context);
+    const members = found ? found.read.members.filter((member) => isOwned(found.inventory, member)) : [];
+    const appliedAt = found?.read.parent?.state.appliedAt;
     const rows = members.map((object) => ({ object, readiness: readinessOf(object) }));
     if (output === 'json') session.terminal.json(toJson(rows, place, appliedAt));
     else printStatus(session, rows, place, appliedAt);

@@ -1,10 +1,13 @@
-import type { TargetInput } from './cluster.ts';
+import { type TargetInput, targetOf } from './cluster.ts';
 import { type Arguments, overlayOf } from './command.ts';
-import type { Connection } from './connection.ts';
+import { type Connection, connect } from './connection.ts';
 import { buildContract, readContract } from './contract.ts';
 import { collectionPath } from './discovery.ts';
 import { StrataError, throwOnErrors } from './errors.ts';
+import { afterwards, expectCluster, type Recognized, recognize } from './identity.ts';
 import { type Inventory, inventoryOf, overlaySelector, parentName } from './inventory.ts';
+import type { Context } from './kubeconfig.ts';
+import { findKubectl, type Kubectl } from './kubectl.ts';
 import { configMaps } from './live.ts';
 import { listAt, textAt } from './manifest.ts';
 import { diskTreeFiles, readNamespace, resolveOverlay } from './overlay.ts';
@@ -71,4 +74,40 @@ export async function inventoryFor(connection: Connection, located: Located): Pr
     );
   }
   return namespaces[0] === undefined ? undefined : inventoryOf(located.overlay, namespaces[0]);
+}
+
+/** What a command that starts from the cluster stands on. */
+export interface Visit<T> {
+  located: Located;
+  context: Context;
+  kubectl: Kubectl;
+  connection: Connection;
+  recognized: Recognized;
+  /** undefined when nothing of the overlay is there; `read` was not asked then. */
+  found: { inventory: Inventory; read: T } | undefined;
+}
+
+/**
+ * Opens the connection for an overlay that need not render, and reads there while the cluster is recognized: of another
+ * one nothing is told. `mayGoTo` has its say before anything is sent.
+ * @throws StrataError CONTEXT_REFUSED, CLUSTER_CHANGED, CLUSTER_UNREACHABLE, CLUSTER_REFUSED and those of `mayGoTo`
+ */
+export async function visit<T>(
+  session: Session,
+  args: Arguments,
+  read: (connection: Connection, inventory: Inventory) => Promise<T>,
+  mayGoTo: (context: Context, overlay: string) => void = () => {},
+): Promise<Visit<T>> {
+  const located = await locate(session, args);
+  const context = targetOf(session, args, located);
+  mayGoTo(context, located.overlay);
+  const expectation = expectCluster(session, args, context, located);
+  const kubectl = findKubectl(session, located.sandbox);
+  const connection = await connect(session, kubectl, context);
+  const reading = async (): Promise<Visit<T>['found']> => {
+    const inventory = await inventoryFor(connection, located);
+    return inventory && { inventory, read: await read(connection, inventory) };
+  };
+  const [found, recognized] = await afterwards(recognize(session, connection, expectation), reading());
+  return { located, context, kubectl, connection, recognized, found };
 }
