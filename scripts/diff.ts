@@ -19,6 +19,7 @@ export const command: Command = {
     'from-process',
     'image',
     'force-conflicts',
+    'adopt',
     'save',
     'output',
     'exit-zero',

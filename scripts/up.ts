@@ -25,6 +25,7 @@ export const command: Command = {
     'allow-delete',
     'timeout',
     'force-conflicts',
+    'adopt',
     'steal-lock',
     'rollback-on-failure',
     'verbose',

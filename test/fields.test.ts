@@ -1,6 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { holds, listPaths, pathsOf, type Step } from '../scripts/lib/fields.ts';
+import {
+  type FieldSet,
+  holds,
+  listPaths,
+  meets,
+  pathsOf,
+  remainder,
+  type Step,
+  unite,
+} from '../scripts/lib/fields.ts';
 
 const object = {
   metadata: { labels: { 'app.kubernetes.io/name': 'web' }, finalizers: ['a/b', 'c/d'] },
@@ -82,5 +91,117 @@ paths('are listed up to three', () => {
   );
 });
 
+const sets = suite('field sets');
+
+const port = (number: number): string => `k:{"containerPort":${number},"protocol":"TCP"}`;
+
+const united: [FieldSet, FieldSet, FieldSet][] = [
+  [{ 'f:a': {} }, { 'f:b': {} }, { 'f:a': {}, 'f:b': {} }],
+  [{ 'f:a': {} }, { 'f:a': { 'f:b': {} } }, { 'f:a': { '.': {}, 'f:b': {} } }],
+  [{ 'f:a': { '.': {}, 'f:b': {} } }, { 'f:a': { 'f:c': {} } }, { 'f:a': { '.': {}, 'f:b': {}, 'f:c': {} } }],
+  [{ 'f:a': { 'f:b': {} } }, { 'f:a': { 'f:c': {} } }, { 'f:a': { 'f:b': {}, 'f:c': {} } }],
+  [{ 'f:a': {} }, { 'f:a': {} }, { 'f:a': {} }],
+];
+for (const [a, b, both] of united) {
+  sets(`unite: ${JSON.stringify(a)} and ${JSON.stringify(b)}`, () => {
+    assert.equal(unite(a, b), both);
+    assert.equal(unite(b, a), both);
+  });
+}
+
+const meeting: [FieldSet, FieldSet, boolean][] = [
+  [{ 'f:a': { 'f:b': {} } }, { 'f:a': { 'f:b': {} } }, true],
+  [{ 'f:a': { 'f:b': {} } }, { 'f:a': { 'f:c': {} } }, false],
+  [{ 'f:a': {} }, { 'f:a': { 'f:c': {} } }, true],
+  [{ 'f:a': { '.': {}, 'f:b': {} } }, { 'f:a': { '.': {}, 'f:c': {} } }, false],
+  [
+    { 'f:l': { [port(80)]: { '.': {}, 'f:x': {} } } },
+    { 'f:l': { [port(80)]: { '.': {}, 'f:y': {} } } },
+    false,
+  ],
+  [{}, { 'f:a': {} }, false],
+];
+for (const [a, b, expected] of meeting) {
+  sets(`meet: ${JSON.stringify(a)} and ${JSON.stringify(b)}: ${expected}`, () => {
+    assert.is(meets(a, b), expected);
+    assert.is(meets(b, a), expected);
+  });
+}
+
+const remains: [string, unknown, FieldSet, FieldSet[], unknown][] = [
+  ['a field', { a: 1, b: 2 }, { 'f:a': {} }, [], { b: 2 }],
+  ['not what another holds too', { a: 1 }, { 'f:a': {} }, [{ 'f:a': {} }], { a: 1 }],
+  ['not what is no more', { b: 2 }, { 'f:a': {} }, [], { b: 2 }],
+  [
+    'not what nobody holds',
+    { a: { b: 1, c: 2 } },
+    { 'f:a': { 'f:b': {} } },
+    [{ 'f:a': { 'f:d': {} } }],
+    { a: { c: 2 } },
+  ],
+  ['a struct with the last of its fields', { a: { b: 1, c: 2 } }, { 'f:a': { 'f:b': {} } }, [], {}],
+  [
+    'a part of what another holds',
+    { a: { b: 1, c: 2 } },
+    { 'f:a': { '.': {}, 'f:b': {} } },
+    [{ 'f:a': { 'f:c': {} } }],
+    { a: { c: 2 } },
+  ],
+  [
+    'nothing of what another holds as a whole',
+    { a: { b: 1 } },
+    { 'f:a': { 'f:b': {} } },
+    [{ 'f:a': {} }],
+    { a: { b: 1 } },
+  ],
+  [
+    'an item by its keys',
+    {
+      ports: [
+        { containerPort: 80, protocol: 'TCP' },
+        { containerPort: 81, protocol: 'TCP', name: 'x' },
+      ],
+    },
+    { 'f:ports': { [port(81)]: { '.': {}, 'f:name': {} } } },
+    [{ 'f:ports': { [port(80)]: { '.': {} } } }],
+    { ports: [{ containerPort: 80, protocol: 'TCP' }] },
+  ],
+  [
+    'a field of an item that others hold',
+    { ports: [{ containerPort: 80, protocol: 'TCP', name: 'x' }] },
+    { 'f:ports': { [port(80)]: { '.': {}, 'f:name': {} } } },
+    [{ 'f:ports': { [port(80)]: { '.': {} } } }],
+    { ports: [{ containerPort: 80, protocol: 'TCP' }] },
+  ],
+  [
+    'not an item that is held by no one',
+    {
+      ports: [
+        { containerPort: 80, protocol: 'TCP', name: 'x' },
+        { containerPort: 81, protocol: 'TCP' },
+      ],
+    },
+    { 'f:ports': { [port(80)]: { 'f:name': {} } } },
+    [{ 'f:ports': { [port(81)]: {} } }],
+    {
+      ports: [
+        { containerPort: 80, protocol: 'TCP' },
+        { containerPort: 81, protocol: 'TCP' },
+      ],
+    },
+  ],
+  [
+    'an item by its value',
+    { f: ['a', 'b'] },
+    { 'f:f': { 'v:"a"': {} } },
+    [{ 'f:f': { 'v:"b"': {} } }],
+    { f: ['b'] },
+  ],
+];
+for (const [what, value, given, kept, left] of remains) {
+  sets(`given up: ${what}`, () => assert.equal(remainder(value, given, kept), left));
+}
+
 fields.run();
 paths.run();
+sets.run();

@@ -76,6 +76,7 @@ function inputOf(
     },
     live: new Map([...members, ...others].map((object) => [keyOf(referenceOf(object)), object])),
     dryRuns: rows.map(({ rendered, dryRun }) => dryRun ?? { outcome: 'accepted', object: rendered }),
+    adopt: false,
     users: usersOf(users.map((object) => ({ reference: referenceOf(object), object }))),
   };
 }
@@ -436,7 +437,44 @@ for (const [name, row, cluster, expected] of [
   });
 }
 
+const adopted = suite('adopting');
+
+const theirs = deployment({ metadata: made('helm') });
+const kinds = (cluster: Cluster, adopt: boolean): string[] =>
+  objectionsTo({ ...inputOf([{ rendered: deployment() }], cluster), adopt }).map(({ kind }) => kind);
+
+adopted('nothing is in the way of what another tool made', () => {
+  assert.equal(kinds({ others: [theirs] }, false), ['not owned']);
+  assert.equal(kinds({ others: [theirs] }, true), []);
+  const [planned] = makePlan({
+    ...inputOf([{ rendered: deployment() }], { others: [theirs] }),
+    adopt: true,
+  }).objects;
+  assert.equal([planned!.action, planned!.isAdopted], ['change', true]);
+});
+
+adopted('what another inventory or a controller has stays theirs', () => {
+  const other = deployment({ metadata: { labels: { [inventoryLabel]: 'applyset-other-v1' } } });
+  const owner = { apiVersion: 'v1', kind: 'Set', name: 'parent', uid: 'u', controller: true };
+  const controlled = deployment({ metadata: { ...made('robot'), ownerReferences: [owner] } });
+  for (const live of [other, controlled]) assert.equal(kinds({ others: [live] }, true), ['not owned']);
+});
+
+adopted('the copy in an annotation makes a Secret a change, and nothing else one', () => {
+  const takeover = { entries: [], dropsAnnotation: true };
+  for (const [kind, action] of [
+    ['Secret', 'change'],
+    ['ConfigMap', 'unchanged'],
+  ] as const) {
+    const live = owned('v1', kind, 'x', { data: { a: 'YQ==' } });
+    const dryRun: DryRun = { outcome: 'accepted', object: live, takeover };
+    const plan = makePlan(inputOf([{ rendered: live, dryRun }], { members: [live] }));
+    assert.is(plan.objects[0]!.action, action, kind);
+  }
+});
+
 noise.run();
+adopted.run();
 actions.run();
 hashes.run();
 objections.run();

@@ -18,6 +18,7 @@ const content = {
     'env-file': [],
     'from-process': false,
     'force-conflicts': true,
+    adopt: true,
     sandbox: false,
   },
   cluster: { uid: 'u-1', ca: [], server: 'https://example.test' },
@@ -109,6 +110,7 @@ merging('takes overlay, context and flags from the plan, and keeps those that ch
     plan: 'plan.json',
     image: ['web=web:2'],
     'force-conflicts': true,
+    adopt: true,
     context: 'shared-dev',
   });
 });
@@ -120,7 +122,12 @@ merging('for the sandbox no context is named, for --sandbox finds it', () => {
 });
 
 merging('takes the same once more', () => {
-  const given = { image: ['web=web:2'], 'force-conflicts': true as const, context: 'shared-dev' };
+  const given = {
+    image: ['web=web:2'],
+    'force-conflicts': true as const,
+    adopt: true as const,
+    context: 'shared-dev',
+  };
   assert.equal(argumentsOfPlan({ positionals: ['dev'], flags: given }, plan, 'plan.json').flags, given);
 });
 

@@ -1,8 +1,9 @@
+import { takeOver } from './adoption.ts';
 import { type Connection, refusal } from './connection.ts';
 import { movementOf } from './digest.ts';
 import { discover, objectPath } from './discovery.ts';
 import { StrataError } from './errors.ts';
-import { guardedText, moved, readNow, staleError, type Target } from './guard.ts';
+import { guardedObject, guardedText, moved, readNow, staleError, type Target } from './guard.ts';
 import {
   createdByAnnotation,
   fieldManager,
@@ -14,7 +15,8 @@ import {
 import { conditionOf } from './kstatus.ts';
 import { endingOf, type Kubectl, type KubectlResult, runKubectl } from './kubectl.ts';
 import { configMaps, namespaces } from './live.ts';
-import { groupKindOf, type KubeObject, type Reference, referenceOf, textAt } from './manifest.ts';
+import { groupKindOf, type KubeObject, type Reference, referenceOf, textAt, titleOf } from './manifest.ts';
+import { isNamespace } from './plan.ts';
 import type { Manifest } from './render.ts';
 import { formatDuration, type Session } from './session.ts';
 
@@ -65,7 +67,15 @@ export async function applyTargets(
     session.signal.throwIfAborted();
     const started = session.clock.now();
     session.terminal.live([`  applying ${name} …`]);
-    for (const batch of batchesOf(own)) await applyBatch(session, kubectl, connection, batch, options);
+    const shared = own.filter(isThere);
+    for (const target of shared) await applyShared(connection, target, options);
+    const discovery = own.some(({ takeover }) => takeover) ? await discover(connection) : undefined;
+    const ready = await Promise.all(
+      own
+        .filter((target) => !isThere(target))
+        .map((target) => (discovery ? takeOver(connection, discovery, target, options.overlay) : target)),
+    );
+    for (const batch of batchesOf(ready)) await applyBatch(session, kubectl, connection, batch, options);
     session.terminal.say(
       `  applied ${own.length} ${own.length === 1 ? 'object' : 'objects'} (${name})  ${formatDuration(session.clock.now() - started)}`,
     );
@@ -97,6 +107,40 @@ function batchesOf(targets: readonly Target[]): Target[][] {
 
 /** How often a status may get in between the reading and the writing of one object. */
 const attempts = 10;
+
+/** A namespace that others may have filled. */
+const isThere = ({ manifest, expected, isUnguarded }: Target): boolean =>
+  isNamespace(referenceOf(manifest.object)) && (expected !== undefined || isUnguarded === true);
+
+/**
+ * Server-side apply without kubectl, which would also take over what client-side apply has set there.
+ * @throws StrataError APPLY_FAILED; PLAN_STALE when the namespace is not what was compared
+ */
+async function applyShared(connection: Connection, target: Target, options: ApplyOptions): Promise<void> {
+  const query = { fieldManager, fieldValidation: 'Strict', force: String(options.forceConflicts) };
+  const path = objectPath(namespaces, '', target.manifest.object.metadata.name, query);
+  let current = target;
+  for (let count = 1; ; count++) {
+    const answer = await connection.request({
+      method: 'PATCH',
+      path,
+      body: guardedObject(current),
+      contentType: 'application/apply-patch+yaml',
+    });
+    if (answer.status < 300) return;
+    const message = textAt(answer.body, 'message') ?? `status ${answer.status}`;
+    const isLost = answer.status === 409 && message.match(lostRace) !== null;
+    [current] = isLost ? ((await readLeft(connection, [current], options.overlay)) as [Target]) : [current];
+    if (!isLost || count === attempts)
+      throw new StrataError(
+        'APPLY_FAILED',
+        `the server refuses ${titleOf(referenceOf(target.manifest.object))}: ${message}`,
+        {
+          hint: 'the same command again finishes what is left',
+        },
+      );
+  }
+}
 
 /** A precondition that did not hold; quotas answer the same of themselves. */
 const lostRace =

@@ -1,9 +1,10 @@
+import { dryRunOfTakeover } from './adoption.ts';
 import { type Arguments, isSet, textOf } from './command.ts';
 import { type Connection, connect } from './connection.ts';
 import type { Contract } from './contract.ts';
 import { formatProblem, type Problem, StrataError, sortProblems } from './errors.ts';
 import { afterwards, type Expectation, expectCluster, type Recognized, recognize } from './identity.ts';
-import { staysBecause } from './inventory.ts';
+import { isAdoptable, staysBecause } from './inventory.ts';
 import { type Context, isLocal, readKubeconfig } from './kubeconfig.ts';
 import {
   type ClusterState,
@@ -16,8 +17,17 @@ import {
   readUsers,
   usersFor,
 } from './live.ts';
-import { groupKindOf, referenceOf, textAt } from './manifest.ts';
-import { makePlan, type Objection, objectionsTo, type Plan, type PlanInput, surplusOf } from './plan.ts';
+import { groupKindOf, keyOf, referenceOf, textAt } from './manifest.ts';
+import {
+  isForeign,
+  isNamespace,
+  makePlan,
+  type Objection,
+  objectionsTo,
+  type Plan,
+  type PlanInput,
+  surplusOf,
+} from './plan.ts';
 import { type Destination, type Prepared, prepare, renderVerified } from './prepare.ts';
 import type { Rendered } from './render.ts';
 import type { Place } from './report.ts';
@@ -168,6 +178,17 @@ function demandOf(needs: NeedsOfUp, isNew: boolean): Demand {
   return { inventory, rights: rightsForUp(needs), whole: rightsForRoles(needs), role: 'up', isNew };
 }
 
+/** What may be taken from others. */
+interface Choices {
+  force: boolean;
+  adopt: boolean;
+}
+
+const choicesOf = (args: Arguments): Choices => ({
+  force: isSet(args, 'force-conflicts'),
+  adopt: isSet(args, 'adopt'),
+});
+
 /**
  * Asks the server what it would make of the manifests.
  * @throws StrataError CONFLICT, NOT_OWNED, CLUSTER_REFUSED with every objection
@@ -176,7 +197,7 @@ async function compare(
   session: Session,
   opened: Opened,
   prepared: Destination,
-  force: boolean,
+  choices: Choices,
   examine: Examine,
 ): Promise<Compared> {
   const { inventory } = prepared;
@@ -184,7 +205,7 @@ async function compare(
   return withRightsExplained(
     session,
     opened.connection,
-    () => compareAllowed(session, opened, prepared, force, examine),
+    () => compareAllowed(session, opened, prepared, choices, examine),
     (discovery) => demandOf({ inventory, discovery, objects }, false),
   );
 }
@@ -193,7 +214,7 @@ async function compareAllowed(
   session: Session,
   { connection, ground, recognizing, rendered }: Opened,
   prepared: Destination,
-  force: boolean,
+  { force, adopt }: Choices,
   examine: Examine,
 ): Promise<Compared> {
   const { inventory, namespace } = prepared;
@@ -216,11 +237,20 @@ async function compareAllowed(
       ),
   );
   const surplus = surplusOf(inventory, state.members, rendered.manifests);
-  const [live, users, ...dryRuns] = await Promise.all([
+  const [live, users, ...asked] = await Promise.all([
     readLive(connection, state, objects),
     surplus.length > 0 ? readUsers(connection, state, prepared.namespace) : new Map(),
     ...objects.map((object) => dryRun(connection, state, object, { force, ownKinds })),
   ]);
+  const dryRuns = await Promise.all(
+    objects.map((object, index) => {
+      const found = live.get(keyOf(referenceOf(object)));
+      if (found === undefined || isNamespace(referenceOf(object))) return asked[index]!;
+      const isTheirs = isForeign(inventory, found);
+      if (isTheirs && !(adopt && isAdoptable(inventory, found))) return asked[index]!;
+      return dryRunOfTakeover(connection, state, object, found, asked[index]!, isTheirs);
+    }),
+  );
   const known = {
     state,
     live,
@@ -231,7 +261,7 @@ async function compareAllowed(
   };
   const { discovery } = state;
   const demand = demandOf({ inventory, discovery, objects, known }, state.namespace === undefined);
-  const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users };
+  const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users, adopt };
   const plan = makePlan(input);
   const objections = objectionsTo(input);
   // Who moved an object explains why it meets an objection.
@@ -343,7 +373,7 @@ export async function planManifests<From extends Destination>(
   const { context } = opened.connection;
   const renderedAt = clock.now();
   terminal.live([`comparing ${rendered.manifests.length} objects with the cluster …`]);
-  const compared = await compare(session, opened, prepared, isSet(args, 'force-conflicts'), examine);
+  const compared = await compare(session, opened, prepared, choicesOf(args), examine);
   const durations = { rendering: renderedAt - started, comparing: clock.now() - renderedAt };
   return { ...compared, prepared, context, place: placeOf(prepared, context), rendered, examine, durations };
 }
@@ -383,6 +413,5 @@ export async function planAgain<From extends Destination>(
     ground: readGround(connection, prepared.inventory),
     recognizing: Promise.resolve(planned.recognized),
   };
-  const force = isSet(args, 'force-conflicts');
-  return { ...planned, ...(await compare(session, opened, prepared, force, planned.examine)) };
+  return { ...planned, ...(await compare(session, opened, prepared, choicesOf(args), planned.examine)) };
 }

@@ -37,6 +37,7 @@ export const flags = {
   to: { value: 'N', help: 'which deployment to go back to, by its number in the history' },
   timeout: { value: 'DURATION', help: 'how long to wait for health, like 90s or 5m (default: 5m)' },
   'force-conflicts': { help: 'take over fields that another manager holds' },
+  adopt: { help: 'take over objects that client-side apply or another tool made' },
   'steal-lock': { help: 'do not wait for another run at this overlay, take its lock' },
   save: { value: 'FILE', help: 'write the plan to FILE, for up --plan FILE' },
   plan: { value: 'FILE', help: 'apply exactly what diff --save FILE showed, or nothing' },

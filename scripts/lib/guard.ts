@@ -2,6 +2,7 @@ import type { Connection } from './connection.ts';
 import { type Expected, expectedOf, movementOf } from './digest.ts';
 import { type Discovery, objectPath } from './discovery.ts';
 import { type Problem, StrataError } from './errors.ts';
+import type { Takeover } from './live.ts';
 import { isRecord, type KubeObject, referenceOf, titleOf } from './manifest.ts';
 import type { Plan, PlannedObject } from './plan.ts';
 import type { Manifest } from './render.ts';
@@ -13,6 +14,8 @@ export interface Target {
   expected: Expected | undefined;
   /** Which version the server has to find; undefined when there may be none. */
   resourceVersion: string | undefined;
+  /** Comes before it is written. */
+  takeover?: Takeover | undefined;
   /** Whatever is there may be written over. */
   isUnguarded?: true;
 }
@@ -24,22 +27,30 @@ const versionOfNothing = '1';
  * The manifest with uid and resourceVersion of what it may replace. The server compares both in the same transaction
  * that writes (patch.go and store.go of k8s.io/apiserver), and strata does not come to own them.
  */
-export function guardedText({ manifest, expected, resourceVersion, isUnguarded }: Target): string {
+export function guardedText(target: Target): string {
+  const { manifest, expected, isUnguarded } = target;
   if (isUnguarded) return manifest.text;
-  const version = resourceVersion ?? versionOfNothing;
   const { metadata } = manifest.object;
   const lines = [
-    `  resourceVersion: ${JSON.stringify(version)}`,
+    `  resourceVersion: ${JSON.stringify(versionOf(target))}`,
     ...(expected ? [`  uid: ${expected.uid}`] : []),
   ];
   const head = /^metadata:\n(?= {2}\S)/m;
   // Block style, as Kustomize writes it; nothing else stands in the first column.
   if (head.test(manifest.text) && metadata.uid === undefined && metadata.resourceVersion === undefined)
     return manifest.text.replace(head, () => `metadata:\n${lines.join('\n')}\n`);
-  return JSON.stringify({
-    ...manifest.object,
-    metadata: { ...metadata, resourceVersion: version, ...(expected ? { uid: expected.uid } : {}) },
-  });
+  return JSON.stringify(guardedObject(target));
+}
+
+const versionOf = ({ resourceVersion }: Target): string => resourceVersion ?? versionOfNothing;
+
+/** The same as an object. */
+export function guardedObject(target: Target): KubeObject {
+  const { manifest, expected, isUnguarded } = target;
+  if (isUnguarded) return manifest.object;
+  const { metadata, ...rest } = manifest.object;
+  const guard = { resourceVersion: versionOf(target), ...(expected ? { uid: expected.uid } : {}) };
+  return { ...rest, metadata: { ...metadata, ...guard } } as KubeObject;
 }
 
 /** The object as the server holds it now. */
@@ -95,9 +106,9 @@ export async function readTargets(
     movement === undefined ? [] : [moved(planned.live ?? planned.manifest!.object, movement)],
   );
   if (problems.length > 0) throw staleError(problems, overlay, 'nothing was changed');
-  return read.flatMap(({ planned: { manifest, action }, expected, now }) =>
+  return read.flatMap(({ planned: { manifest, action, takeover }, expected, now }) =>
     manifest === undefined || action === 'prune'
       ? []
-      : [{ manifest, expected, resourceVersion: now?.metadata.resourceVersion }],
+      : [{ manifest, expected, takeover, resourceVersion: now?.metadata.resourceVersion }],
   );
 }

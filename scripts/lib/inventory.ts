@@ -99,6 +99,12 @@ export function isOwned(inventory: Inventory, object: KubeObject): boolean {
   );
 }
 
+/** Of another inventory, or made by a controller: only those may give it away. */
+export function isAdoptable(inventory: Inventory, object: KubeObject): boolean {
+  const label = object.metadata.labels?.[inventoryLabel];
+  return (label === undefined || label === inventory.id) && !isControlled(object);
+}
+
 /** Any value but `false` protects: whoever wrote `yes` or `True` meant it. */
 export const preventsDeletion = (object: KubeObject): boolean =>
   (object.metadata.annotations?.[preventDeletionAnnotation] ?? 'false') !== 'false';

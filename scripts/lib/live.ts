@@ -9,6 +9,7 @@ import {
   isRecord,
   type KubeObject,
   keyOf,
+  type ManagedFields,
   type Reference,
   referenceOf,
   textAt,
@@ -16,9 +17,17 @@ import {
 } from './manifest.ts';
 import { mentionKey, usersOf } from './references.ts';
 
+/** What else happens when strata writes an object: it comes to hold these fields, and those that the tree lacks go. */
+export interface Takeover {
+  /** As they were read, of who made the object. */
+  entries: ManagedFields[];
+  /** The annotation in which client-side apply keeps the manifest goes. */
+  dropsAnnotation: boolean;
+}
+
 /** What the server said to the dry run of one object. */
 export type DryRun =
-  | { outcome: 'accepted'; object: KubeObject }
+  | { outcome: 'accepted'; object: KubeObject; takeover?: Takeover }
   /** The server could not be asked; the reason in words. */
   | { outcome: 'not validated'; reason: string }
   | { outcome: 'conflict'; conflicts: { manager: string; field: string }[] }
@@ -243,26 +252,45 @@ async function dryRunElsewhere(
   return result.outcome === 'accepted' ? { outcome: 'accepted', object } : result;
 }
 
-async function sendDryRun(
+const sendDryRun = (
   connection: Connection,
   resource: Resource,
   object: KubeObject,
   force: boolean,
-): Promise<DryRun> {
+): Promise<DryRun> => {
   const { name, namespace } = referenceOf(object);
-  const query = { dryRun: 'All', fieldManager, fieldValidation: 'Strict', force: String(force) };
-  const request = {
-    method: 'PATCH' as const,
-    path: objectPath(resource, namespace, name, query),
-    body: object,
-    contentType: 'application/apply-patch+yaml',
-    repeatable: true,
-  };
-  const { status, body } = await connection.request(request);
-  if (status < 300) return { outcome: 'accepted', object: body as KubeObject };
-  if (status === 401) throw refusal(connection.context, request, { status, body });
-  const message = textAt(body, 'message') ?? `status ${status}`;
-  const conflicts = status === 409 ? conflictsOf(body) : [];
+  const path = objectPath(resource, namespace, name, { ...dryRunQuery, force: String(force) });
+  return tryPatch(connection, path, object, 'application/apply-patch+yaml');
+};
+
+/** Asks the server what a merge patch (RFC 7386) of a live object would leave. */
+export function dryRunOfMerge(
+  connection: Connection,
+  discovery: Discovery,
+  live: KubeObject,
+  patch: unknown,
+): Promise<DryRun> {
+  const resource = discovery.find(live.apiVersion, live.kind)!;
+  const { name, namespace } = referenceOf(live);
+  const path = objectPath(resource, namespace, name, dryRunQuery);
+  return tryPatch(connection, path, patch, 'application/merge-patch+json');
+}
+
+const dryRunQuery = { dryRun: 'All', fieldManager, fieldValidation: 'Strict' };
+
+async function tryPatch(
+  connection: Connection,
+  path: string,
+  body: unknown,
+  contentType: string,
+): Promise<DryRun> {
+  const request = { method: 'PATCH' as const, path, body, contentType, repeatable: true };
+  const answer = await connection.request(request);
+  const { status } = answer;
+  if (status < 300) return { outcome: 'accepted', object: answer.body as KubeObject };
+  if (status === 401) throw refusal(connection.context, request, answer);
+  const message = textAt(answer.body, 'message') ?? `status ${status}`;
+  const conflicts = status === 409 ? conflictsOf(answer.body) : [];
   return conflicts.length > 0 ? { outcome: 'conflict', conflicts } : { outcome: 'refused', status, message };
 }
 

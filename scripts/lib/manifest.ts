@@ -16,12 +16,16 @@ export interface ObjectMeta {
 }
 
 export interface ManagedFields {
+  apiVersion?: string;
   manager?: string;
   operation?: string;
   subresource?: string;
   time?: string;
   fieldsV1?: Record<string, unknown>;
 }
+
+/** Client-side apply keeps the whole manifest here, a Secret's values too. */
+export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** Any Kubernetes object; fields of single kinds are read through `at`. */
 export interface KubeObject {

@@ -1,19 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isSecret } from './change.ts';
 import type { Problem } from './errors.ts';
 import {
   type Inventory,
   inventoryLabel,
+  isAdoptable,
   isOwned,
   managersOf,
   ownedFields,
   staysBecause,
 } from './inventory.ts';
-import { type ClusterState, type DryRun, usersFor } from './live.ts';
+import { type ClusterState, type DryRun, type Takeover, usersFor } from './live.ts';
 import {
   generatedNameOf,
   isRecord,
   type KubeObject,
   keyOf,
+  lastAppliedAnnotation,
   type Reference,
   referenceOf,
   titleOf,
@@ -46,6 +49,10 @@ export interface PlannedObject {
   stays: string | undefined;
   /** Only the list of fields that strata holds changes. */
   isOwnershipOnly: boolean;
+  /** Who made it loses it to strata. */
+  isAdopted: boolean;
+  /** What goes along with writing it. */
+  takeover: Takeover | undefined;
   /** Why the server could not be asked about it. */
   notValidated: string | undefined;
 }
@@ -60,17 +67,16 @@ export interface Plan {
 /** Fields that the server writes on its own account. */
 const noise = ['managedFields', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'selfLink'];
 
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-
 /** The object as a person means it: without status and bookkeeping. */
 export function withoutNoise(object: KubeObject): KubeObject {
   const { status: _, ...rest } = object;
   const metadata = Object.fromEntries(
     Object.entries(object.metadata).filter(([field]) => !noise.includes(field)),
   );
-  if (isRecord(metadata.annotations) && lastApplied in metadata.annotations) {
-    const { [lastApplied]: __, ...annotations } = metadata.annotations;
-    metadata.annotations = annotations;
+  if (isRecord(metadata.annotations) && lastAppliedAnnotation in metadata.annotations) {
+    const { [lastAppliedAnnotation]: __, ...annotations } = metadata.annotations;
+    if (Object.keys(annotations).length > 0) metadata.annotations = annotations;
+    else delete metadata.annotations;
   }
   return { ...rest, metadata } as KubeObject;
 }
@@ -84,7 +90,13 @@ export interface PlanInput {
   /** In the order of `manifests`. */
   dryRuns: readonly DryRun[];
   users: ReadonlyMap<string, Reference[]>;
+  /** What others made is taken over. */
+  adopt: boolean;
 }
+
+/** Somebody else made it, and it would be taken over. */
+export const isForeign = (inventory: Inventory, live: KubeObject): boolean =>
+  !isOwned(inventory, live) && !isNamespace(referenceOf(live));
 
 /** Owned members that are no longer rendered. */
 export function surplusOf(
@@ -125,14 +137,18 @@ export function objectionsTo(input: PlanInput): Objection[] {
         },
       ];
     }
-    if (live && !isOwned(input.inventory, live) && !isNamespace(reference)) {
+    const isTheirs = live && isForeign(input.inventory, live);
+    if (isTheirs && !(input.adopt && isAdoptable(input.inventory, live))) {
+      const isFree = isAdoptable(input.inventory, live);
       return [
         {
           kind: 'not owned',
           severity: 'error',
           subject,
           message: notOwned(input.inventory, live),
-          hint: 'delete it or rename yours: strata does not take over what others made',
+          hint: isFree
+            ? 'rename yours, or take theirs over with --adopt'
+            : 'delete it or rename yours: its owner would write it again',
         },
       ];
     }
@@ -163,13 +179,15 @@ export function objectionsTo(input: PlanInput): Objection[] {
 }
 
 function notOwned(inventory: Inventory, live: KubeObject): string {
+  const owner = live.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner) return `exists and belongs to ${owner.kind}/${owner.name}`;
   const label = live.metadata.labels?.[inventoryLabel];
   if (label !== undefined && label !== inventory.id) return 'exists and belongs to another inventory';
   return `exists and was made by ${managersOf(live).join(', ') || 'somebody else'}`;
 }
 
 /** A namespace may be shared: it is labelled, never taken over, and goes only if strata created it. */
-const isNamespace = (reference: Reference): boolean =>
+export const isNamespace = (reference: Reference): boolean =>
   reference.group === '' && reference.kind === 'Namespace';
 
 /** Pure: from what was rendered, what is there and what the server would make of it. */
@@ -197,6 +215,8 @@ const nothing = {
   usedBy: [],
   stays: undefined,
   isOwnershipOnly: false,
+  isAdopted: false,
+  takeover: undefined,
   notValidated: undefined,
 };
 
@@ -225,9 +245,14 @@ function planRendered(
   const before = withoutNoise(live);
   const isSame = isDeepStrictEqual(before, after);
   const isOwnershipOnly = isSame && ownedFields(live) !== ownedFields(result);
+  const takeover = dryRun.outcome === 'accepted' ? dryRun.takeover : undefined;
+  // Its values stand in the annotation too.
+  const isCopied = isSecret(live) && takeover?.dropsAnnotation === true;
   return {
     ...common,
-    action: isSame && !isOwnershipOnly ? 'unchanged' : 'change',
+    takeover,
+    isAdopted: isForeign(input.inventory, live),
+    action: isSame && !isOwnershipOnly && !isCopied ? 'unchanged' : 'change',
     before,
     uid: live.metadata.uid,
     live,

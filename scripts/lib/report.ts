@@ -90,12 +90,34 @@ function driftOf(planned: PlannedObject): string[] {
   return [...paths].map(([who, own]) => `changed since by ${who}: ${listPaths(own)}`);
 }
 
+/** What goes along with the change, and is in no field that the diff shows. */
+function takeoverOf({ isAdopted, takeover }: PlannedObject): string[] {
+  const managers = makersOf(takeover);
+  const from = managers.length > 0 ? ` from ${listPaths(managers)}` : '';
+  return [
+    ...(isAdopted
+      ? [`adopted${from}: down will delete it`]
+      : managers.length > 0
+        ? [`takes over what is held${from}`]
+        : []),
+    ...(takeover?.dropsAnnotation
+      ? ['the copy of the manifest that client-side apply keeps in it goes']
+      : []),
+  ];
+}
+
+const makersOf = (takeover: PlannedObject['takeover']): string[] => [
+  ...new Set(takeover?.entries.map(({ manager = 'an unnamed manager' }) => manager)),
+];
+
 function detailsOf(planned: PlannedObject, style: Style): string[] {
   const before = planned.replaces?.before ?? planned.before;
   const { after } = planned;
   const lines: string[] = [];
   if (planned.notValidated) lines.push(style.yellow(`not validated: ${planned.notValidated}`));
-  if (planned.isOwnershipOnly) lines.push('only the list of fields that strata holds changes');
+  lines.push(...takeoverOf(planned).map((line) => style.yellow(line)));
+  if (planned.isOwnershipOnly && !planned.isAdopted)
+    lines.push('only the list of fields that strata holds changes');
   if (after === undefined || (planned.action === 'create' && !hasData(after))) return lines;
   if (planned.action === 'create' && before === undefined) {
     const keys = compareData(undefined, after).map(({ key }) => key);
@@ -171,6 +193,9 @@ export function planToJson(plan: Plan, place: Place): unknown {
         stays: planned.stays,
         notValidated: planned.notValidated,
         ownershipOnly: planned.isOwnershipOnly || undefined,
+        adopted: planned.isAdopted || undefined,
+        takesOverFrom:
+          planned.action === 'change' && planned.takeover ? makersOf(planned.takeover) : undefined,
         keys:
           after && hasData(after) && planned.action !== 'unchanged'
             ? compareData(before, after, findAuthor(planned))

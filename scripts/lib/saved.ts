@@ -15,7 +15,7 @@ import { readVersion } from './version.ts';
 const schema = 'strata.dev/saved-plan/v1';
 
 const lists = ['image', 'env-file'] as const;
-const switches = ['from-process', 'force-conflicts', 'sandbox'] as const;
+const switches = ['from-process', 'force-conflicts', 'adopt', 'sandbox'] as const;
 
 /** A plan in a file: what it is bound to, and how to make the same manifests again. */
 export interface SavedPlan extends Binding {
@@ -67,6 +67,7 @@ export async function savePlan(
       'env-file': textsOf(args, 'env-file'),
       'from-process': isSet(args, 'from-process'),
       'force-conflicts': isSet(args, 'force-conflicts'),
+      adopt: isSet(args, 'adopt'),
       sandbox: isSet(args, 'sandbox'),
     },
     ...bindingOf({ cluster, namespace, plan, rendered, scrubber }, salt, keys),
@@ -120,6 +121,7 @@ const isSavedPlan = has({
     'env-file': 'texts',
     'from-process': 'switch',
     'force-conflicts': 'switch',
+    adopt: 'switch',
     sandbox: 'switch',
   }),
   rendered: has({

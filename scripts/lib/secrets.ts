@@ -1,7 +1,5 @@
-import { isRecord, type KubeObject, listAt, stringsAt, textAt } from './manifest.ts';
+import { isRecord, type KubeObject, lastAppliedAnnotation, listAt, stringsAt, textAt } from './manifest.ts';
 import type { Scrubber } from './scrub.ts';
-
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** Others write it, and the server takes any text. */
 function parsed(text: string | undefined): unknown {
@@ -19,7 +17,7 @@ function learnSecret(scrubber: Scrubber, secret: unknown): void {
   for (const [key, value] of Object.entries(stringsAt(secret, 'stringData')))
     scrubber.add(`${name}/${key}`, value, [key]);
   // Client-side apply leaves a copy behind, of values that may have been replaced since.
-  const earlier = parsed(textAt(secret, 'metadata', 'annotations', lastApplied));
+  const earlier = parsed(textAt(secret, 'metadata', 'annotations', lastAppliedAnnotation));
   if (earlier !== undefined) learnSecret(scrubber, earlier);
 }
 

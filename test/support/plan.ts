@@ -9,5 +9,7 @@ export const plainly: Omit<PlannedObject, 'action' | 'reference' | 'before' | 'a
     usedBy: [],
     stays: undefined,
     isOwnershipOnly: false,
+    isAdopted: false,
+    takeover: undefined,
     notValidated: undefined,
   };
