@@ -89,8 +89,11 @@ function environmentsBelow(pid: number): string[] {
   const pairs = table.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
   const below = (parent: number): number[] =>
     pairs.flatMap(([child, its]) => (its === parent ? [child!, ...below(child!)] : []));
+  const programOf = (id: number): string => readFileSync(`/proc/${id}/cmdline`, 'utf8');
   return below(pid).flatMap((child) => {
     try {
+      // Between fork and exec it still is its parent, environment and all.
+      if (programOf(child) === programOf(pid)) return [];
       return [readFileSync(`/proc/${child}/environ`, 'utf8')];
     } catch {
       return [];
