@@ -684,8 +684,10 @@ examined('says what is missing, and checks the rest all the same', () =>
     assert.match(lineOf('env', outcome), /^failed {3}env .* things are not as the contract wants$/);
     assert.match(outcome.stdout, /\n {2}error: .*DATABASE_URL: is missing/);
     assert.match(lineOf('kubeconfig', outcome), /^failed .* context minikube does not exist/);
-    for (const name of ['cluster', 'login', 'versions', 'deployment'])
+    for (const name of ['cluster', 'login', 'versions', 'identity', 'rights', 'deployment'])
       assert.is(lineOf(name, outcome), `skipped  ${name.padEnd(10)}  needs a context`);
+    for (const name of ['rendering', 'images'])
+      assert.is(lineOf(name, outcome), `skipped  ${name.padEnd(10)}  needs kubectl`);
     assert.is(outcome.stderr, '3 failed\n');
   }),
 );
@@ -702,6 +704,35 @@ examined('without the sandbox that is wanted, checks what needs none', () =>
     assert.match(lineOf('kubectl', outcome), /^ok {7}kubectl {5}v1\.33\.0 \(/);
     assert.is(lineOf('env', outcome), 'skipped  env         needs the sandbox');
     assert.is(lineOf('kubeconfig', outcome), 'skipped  kubeconfig  needs the sandbox');
+  }),
+);
+
+examined('what is rendered, and its images, without a cluster; nothing stays behind', () =>
+  withDesk(async (desk) => {
+    const objects = (image: string): string =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{image: "${image}"}]}\n`;
+    const doctorWith = async (script: string): Promise<Outcome> => {
+      desk.fakeKubectl(`[ "$1" = kustomize ] || exit 1\n${script}`);
+      const outcome = await desk.runHere(['doctor'], { KUBECONFIG: '/dev/null' });
+      assert.is(outcome.status, 3, outcome.stdout);
+      assert.equal(
+        readdirSync(path.join(desk.root, '.strata')).filter((name) => !name.startsWith('run-')),
+        [],
+      );
+      return outcome;
+    };
+    const broken = await doctorWith("echo 'Error: no such thing' >&2; exit 1");
+    assert.match(
+      lineOf('rendering', broken),
+      /^failed .* the overlay does not render: Error: no such thing$/,
+    );
+    assert.is(lineOf('images', broken), 'skipped  images      needs the rendering');
+    const other = await doctorWith(`cat <<'end'\n${objects('app:v1')}end`);
+    assert.match(
+      lineOf('rendering', other),
+      /^failed .* what overlay minikube renders is not what was meant$/,
+    );
+    assert.match(other.stdout, /\n {2}error: Secret\/backend-secrets: has no hash suffix/);
   }),
 );
 

@@ -1,8 +1,12 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Answer, Connection } from '../scripts/lib/connection.ts';
 import type { StrataError } from '../scripts/lib/errors.ts';
 import {
+  compareCluster,
   compareIdentities,
   type Expectation,
   expectCluster,
@@ -100,6 +104,7 @@ const nothingKnown: Expectation = {
   record: undefined,
   file: '/dev/null/.strata/x.json',
   isTrusted: false,
+  trusting: 'the same command with --trust-cluster',
   sandbox: undefined,
 };
 
@@ -113,6 +118,24 @@ recording('where nothing can be written: a note, and the work goes on', async ()
     session.output.stderr,
     /^note: \.strata\/x\.json cannot be written \(ENOTDIR\), so .*`cluster:`/,
   );
+});
+
+recording('compareCluster compares, and leaves what is recorded as it is', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'strata-identity-'));
+  try {
+    const session = testSession({ root: folder });
+    const file = path.join(folder, '.strata/x.json');
+    const record = { uid: '1', ca: [], server: 'https://old', context: 'prod', recordedAt: '2026-01-01' };
+    const expectation = { ...nothingKnown, file, record };
+    const connection = answering({ status: 200, body: { metadata: { uid: '1' } } });
+    const { found, next } = await compareCluster(session, connection, expectation);
+    assert.equal([found.server, next], ['https://a', { uid: '1', ca: [], server: 'https://a' }]);
+    assert.equal(readdirSync(folder), []);
+    await recognize(session, connection, expectation);
+    assert.match(readFileSync(file, 'utf8'), '"server": "https://a"');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 recording('who cannot log in is told that, not that the cluster may be another one', async () => {

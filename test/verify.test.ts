@@ -1,9 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { formatProblem } from '../scripts/lib/errors.ts';
 import type { GeneratedObject } from '../scripts/lib/generate.ts';
 import type { KubeObject } from '../scripts/lib/manifest.ts';
 import type { Manifest } from '../scripts/lib/render.ts';
-import { type Expectation, imagesOf, verify } from '../scripts/lib/verify.ts';
+import { type Expectation, imagesOf, problemsOfImages, verify } from '../scripts/lib/verify.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 /** As Kustomize prints what is longer than 70 columns. */
@@ -451,6 +452,38 @@ images('are found in every container of every workload', () => {
     },
   };
   assert.equal(imagesOf([cronJob, backend()]).sort(), ['a', 'b', 'todo-backend:1.0.0']);
+});
+
+for (const [image, expected] of [
+  ['todo-backend:1.0.0', undefined],
+  ['registry.example:5000/team/a_b/c.d--e:v1', undefined],
+  ['[fd00::1]:5000/app:v1', undefined],
+  ['localhost/app:v1', undefined],
+  [`app@${digest}`, undefined],
+  [`app:latest@${digest}`, undefined],
+  ['app', 'warning: app: has neither tag nor digest'],
+  ['registry.example:5000/app', 'warning: registry.example:5000/app: has neither tag nor digest'],
+  ['app:latest', 'warning: app:latest: has the tag latest'],
+  ['', 'error: is not the name'],
+  ['App:v1', 'error: App:v1: is not the name'],
+  ['app:v 1', 'error: app:v 1: is not the name'],
+  ['app:', 'error: app:: is not the name'],
+  ['app@sha256:12', 'error: app@sha256:12: is not the name'],
+  ['https://registry.example/app:v1', 'error: https://registry.example/app:v1: is not the name'],
+  ['a//b:v1', 'error: a//b:v1: is not the name'],
+  ['$IMAGE:v1', 'error: $IMAGE:v1: is not the name'],
+] as const) {
+  images(`the name ${image || 'that is empty'}: ${expected ?? 'nothing is wrong with it'}`, () => {
+    const found = problemsOfImages([image, image]).map(formatProblem);
+    assert.is(found.length, expected === undefined ? 0 : 1);
+    assert.ok((found[0] ?? '').startsWith(expected ?? ''), found[0]);
+  });
+}
+
+images('a name is judged in linear time', () => {
+  const started = performance.now();
+  assert.is(problemsOfImages([`${'a-'.repeat(20_000)}!`, `${'a/'.repeat(20_000)}!`]).length, 2);
+  assert.ok(performance.now() - started < 1000);
 });
 
 whole.run();

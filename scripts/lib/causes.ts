@@ -33,9 +33,9 @@ function firstCause<Subject>(
 const longestQuote = 240;
 
 /** The words of another program, on one line and not at any length. */
-export function quoted(text: string): string {
+export function quoted(text: string, longest = longestQuote): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  return line.length <= longestQuote ? line : `${line.slice(0, longestQuote - 1)}…`;
+  return line.length <= longest ? line : `${line.slice(0, longest - 1)}…`;
 }
 
 export const kubectlFor = ({ context, namespace }: Setting): string =>

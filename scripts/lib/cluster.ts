@@ -1,7 +1,8 @@
 import { dryRunOfTakeover } from './adoption.ts';
 import { type Arguments, isSet, textOf } from './command.ts';
-import { type Connection, connect } from './connection.ts';
+import { type Connection, connect, isForbidden } from './connection.ts';
 import type { Contract } from './contract.ts';
+import { discover } from './discovery.ts';
 import { formatProblem, type Problem, StrataError, sortProblems } from './errors.ts';
 import { afterwards, type Expectation, expectCluster, type Recognized, recognize } from './identity.ts';
 import { isAdoptable, staysBecause } from './inventory.ts';
@@ -17,7 +18,7 @@ import {
   readUsers,
   usersFor,
 } from './live.ts';
-import { groupKindOf, keyOf, referenceOf, textAt } from './manifest.ts';
+import { groupKindOf, keyOf, type Reference, referenceOf, textAt } from './manifest.ts';
 import {
   isForeign,
   isNamespace,
@@ -189,6 +190,52 @@ const choicesOf = (args: Arguments): Choices => ({
   adopt: isSet(args, 'adopt'),
 });
 
+/** What is there of the overlay, and what the rights depend on. */
+async function readKnown(
+  connection: Connection,
+  { inventory, namespace }: Destination,
+  state: ClusterState,
+  manifests: Rendered['manifests'],
+) {
+  const surplus = surplusOf(inventory, state.members, manifests);
+  const [live, users] = await Promise.all([
+    readLive(
+      connection,
+      state,
+      manifests.map(({ object }) => object),
+    ),
+    surplus.length > 0 ? readUsers(connection, state, namespace) : new Map<string, Reference[]>(),
+  ]);
+  const deletable = surplus
+    .filter((object) => staysBecause(inventory, object) === undefined)
+    .map(referenceOf)
+    .map((reference) => ({ reference, isUsed: usersFor(users, reference).length > 0 }));
+  return { live, users, known: { state, live, surplus: deletable } };
+}
+
+/**
+ * The rights that `up` takes. Where what is there may not be read, as if all of it had to be created.
+ * @throws StrataError CLUSTER_REFUSED, CLUSTER_UNREACHABLE, NOT_OWNED for an inventory of somebody else
+ */
+export async function readDemand(
+  connection: Connection,
+  destination: Destination,
+  { manifests }: Rendered,
+): Promise<Demand> {
+  const { inventory } = destination;
+  const objects = manifests.map(({ object }) => object);
+  const groupKinds = new Set(objects.map((object) => groupKindOf(referenceOf(object))));
+  try {
+    const state = await readState(connection, inventory, groupKinds);
+    const { known } = await readKnown(connection, destination, state, manifests);
+    const { discovery } = state;
+    return demandOf({ inventory, discovery, objects, known }, state.namespace === undefined);
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    return demandOf({ inventory, discovery: await discover(connection), objects }, false);
+  }
+}
+
 /**
  * Asks the server what it would make of the manifests.
  * @throws StrataError CONFLICT, NOT_OWNED, CLUSTER_REFUSED with every objection
@@ -236,10 +283,8 @@ async function compareAllowed(
         }),
       ),
   );
-  const surplus = surplusOf(inventory, state.members, rendered.manifests);
-  const [live, users, ...asked] = await Promise.all([
-    readLive(connection, state, objects),
-    surplus.length > 0 ? readUsers(connection, state, prepared.namespace) : new Map(),
+  const [{ live, users, known }, ...asked] = await Promise.all([
+    readKnown(connection, prepared, state, rendered.manifests),
     ...objects.map((object) => dryRun(connection, state, object, { force, ownKinds })),
   ]);
   const dryRuns = await Promise.all(
@@ -251,14 +296,6 @@ async function compareAllowed(
       return dryRunOfTakeover(connection, state, object, found, asked[index]!, isTheirs);
     }),
   );
-  const known = {
-    state,
-    live,
-    surplus: surplus
-      .filter((object) => staysBecause(inventory, object) === undefined)
-      .map(referenceOf)
-      .map((reference) => ({ reference, isUsed: usersFor(users, reference).length > 0 })),
-  };
   const { discovery } = state;
   const demand = demandOf({ inventory, discovery, objects, known }, state.namespace === undefined);
   const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users, adopt };

@@ -1,10 +1,12 @@
+import { stripVTControlCharacters } from 'node:util';
 import { quoted } from './causes.ts';
-import { type TargetInput, targetOf } from './cluster.ts';
+import { readDemand, type TargetInput, targetOf } from './cluster.ts';
 import { type Arguments, isSet, overlayOf, textsOf } from './command.ts';
 import { type Connection, connect, type Request, refusal } from './connection.ts';
-import { type Problem, StrataError } from './errors.ts';
+import { type Problem, StrataError, throwOnErrors } from './errors.ts';
 import { gatherDiagnosis, readSurroundings } from './evidence.ts';
 import { type Diagnosis, problemsOf } from './findings.ts';
+import { compareCluster, expectCluster, formatIdentity } from './identity.ts';
 import { isOwned } from './inventory.ts';
 import { readinessOf } from './kstatus.ts';
 import type { Context } from './kubeconfig.ts';
@@ -13,10 +15,13 @@ import { readEverything } from './live.ts';
 import { inventoryFor, type Located, locate } from './locate.ts';
 import { textAt } from './manifest.ts';
 import { readNamespace, resolveOverlay } from './overlay.ts';
-import { mendable } from './prepare.ts';
-import { type SandboxInfo, sandboxFolder, sandboxStatus, startHint } from './sandbox.ts';
+import { mendable, type Prepared, prepare, renderVerified } from './prepare.ts';
+import type { Rendered } from './render.ts';
+import { requireRights } from './rights.ts';
+import { forSandbox, type SandboxInfo, sandboxFolder, sandboxStatus, startHint } from './sandbox.ts';
 import type { Session } from './session.ts';
 import { readEnvValues } from './values.ts';
+import { imagesOf, problemsOfImages } from './verify.ts';
 
 /** `skipped`: what it needs is missing, and a check above says so. */
 export type CheckState = 'ok' | 'warning' | 'failed' | 'skipped';
@@ -54,21 +59,22 @@ interface Verdict<Found> {
 /** What it found, or undefined when the check failed. */
 type Perform = <Found>(name: string, work: () => Promise<Verdict<Found>>) => Promise<Found | undefined>;
 
-function performer(session: Session, checks: Check[]): Perform {
+function performer(session: Session, add: (check: Check) => void): Perform {
   return async (name, work) => {
     session.terminal.live([`checking ${name} …`]);
     try {
       const { found, state = 'ok', ...rest } = await work();
-      checks.push({ name, state, status: 0, ...rest });
+      add({ name, state, status: 0, ...rest });
       return found;
     } catch (error) {
       session.signal.throwIfAborted();
       if (!(error instanceof StrataError)) throw error;
       const { message, hint, problems, exitStatus: status } = error;
-      checks.push({
+      add({
         name,
         state: 'failed',
-        message: quoted(message),
+        // Two identities are long.
+        message: quoted(message, 800),
         ...(hint ? { hint } : {}),
         ...(problems.length > 0 ? { problems } : {}),
         status,
@@ -76,6 +82,53 @@ function performer(session: Session, checks: Check[]): Perform {
       return undefined;
     }
   };
+}
+
+/** What a command would say on the way is a warning of its check; of a check that fails it is said. */
+async function withNotes<Found>(
+  session: Session,
+  work: (noting: Session) => Promise<Verdict<Found>>,
+): Promise<Verdict<Found>> {
+  const notes: string[] = [];
+  const terminal = { ...session.terminal, say: (text: string) => void notes.push(text) };
+  try {
+    const verdict = await work({ ...session, terminal });
+    if (notes.length === 0) return verdict;
+    const problems = notes.map((note): Problem => {
+      const message = stripVTControlCharacters(note).replace(/^(?:note|warning): /, '');
+      return { severity: 'warning', message };
+    });
+    return { ...verdict, state: 'warning', problems: [...(verdict.problems ?? []), ...problems] };
+  } catch (error) {
+    for (const note of notes) session.terminal.say(note);
+    throw error;
+  }
+}
+
+interface Rendering extends Rendered {
+  prepared: Prepared;
+}
+
+async function checkRendering(session: Session, args: Arguments): Promise<Verdict<Rendering>> {
+  // What it has to say of the env files is told already.
+  const silent = { ...session, terminal: { ...session.terminal, say: () => {} } };
+  const prepared = await prepare(silent, args);
+  return withNotes(session, async (noting) => {
+    const rendered = await renderVerified(noting, prepared);
+    const message = `${rendered.manifests.length} objects, every value and reference as meant`;
+    return { found: { ...rendered, prepared }, message };
+  });
+}
+
+async function checkImages({ prepared, manifests }: Rendering): Promise<Verdict<true>> {
+  const images = [...new Set(manifests.flatMap(({ object }) => imagesOf(object)))];
+  const problems = problemsOfImages(images);
+  const hint = `npm run up -- ${prepared.overlay} --image NAME=REPOSITORY:TAG, or correct the manifest`;
+  throwOnErrors('VERIFY_FAILED', 'no node could pull these images', problems, hint);
+  const message = images.join(', ') || 'none';
+  return problems.length > 0
+    ? { found: true, state: 'warning', message, problems, hint }
+    : { found: true, message };
 }
 
 async function checkSandbox(session: Session, isWanted: boolean): Promise<Verdict<SandboxInfo | undefined>> {
@@ -180,6 +233,40 @@ async function checkVersions(connection: Connection, client: string): Promise<Ve
   };
 }
 
+async function checkIdentity(
+  session: Session,
+  args: Arguments,
+  connection: Connection,
+  located: Located,
+): Promise<Verdict<true>> {
+  const { context } = connection;
+  if (located.sandbox)
+    return { found: true, message: 'the sandbox is known by its processes, and is not compared' };
+  const { cluster, record, ...rest } = expectCluster(session, args, context, located);
+  const trusting = `npm run diff -- ${located.overlay} --trust-cluster`;
+  return withNotes(session, async (noting) => {
+    const { found } = await compareCluster(noting, connection, { ...rest, cluster, record, trusting });
+    const known = cluster
+      ? `as ${cluster.place.file}:${cluster.place.line} pins it`
+      : record
+        ? `recorded on ${record.recordedAt.slice(0, 10)}`
+        : 'the first up records it';
+    return { found: true, message: `${formatIdentity(found)}; ${known}` };
+  });
+}
+
+async function checkRights(
+  session: Session,
+  connection: Connection,
+  rendering: Rendering,
+): Promise<Verdict<true>> {
+  const demand = await readDemand(connection, rendering.prepared, rendering);
+  return withNotes(session, async (noting) => {
+    await requireRights(noting, connection, demand);
+    return { found: true, message: `${demand.rights.length} that up takes` };
+  });
+}
+
 async function checkDeployment(
   session: Session,
   connection: Connection,
@@ -215,25 +302,49 @@ export async function examine(session: Session, args: Arguments): Promise<Examin
   const overlay = overlayOf(args);
   const checks: Check[] = [];
   let diagnosis: Diagnosis | undefined;
-  const perform = performer(session, checks);
+  const wantsSandbox = isSet(args, 'sandbox');
+  const advice = <T extends { hint?: string }>(given: T): T =>
+    wantsSandbox && given.hint ? { ...given, hint: forSandbox(given.hint, overlay) } : given;
+  const perform = performer(session, (check) => {
+    const { problems } = check;
+    checks.push(advice(problems ? { ...check, problems: problems.map(advice) } : check));
+  });
   const skip = (name: string, needed: string): undefined => {
     checks.push({ name, state: 'skipped', message: `needs ${needed}`, status: 0 });
   };
 
   await perform('node', async () => ({ found: true, message: `${process.version} (${process.execPath})` }));
-  const wantsSandbox = isSet(args, 'sandbox');
   const running = await perform('sandbox', () => checkSandbox(session, wantsSandbox));
   const sandbox = wantsSandbox ? running : undefined;
   const lacksSandbox = wantsSandbox && sandbox === undefined;
   const tool = await perform('kubectl', () => checkKubectl(session, sandbox));
   const hasTree = await perform('overlay', () => checkTree(session, overlay));
-  // Whoever names its files needs no env file of the sandbox.
-  if (lacksSandbox && textsOf(args, 'env-file').length === 0) skip('env', 'the sandbox');
-  else if (hasTree) await perform('env', () => checkEnv(session, args, sandbox));
-  else skip('env', 'the overlay');
+  const render = async (): Promise<Rendering | undefined> => {
+    const skipAll = (needed: string): undefined => {
+      for (const name of ['rendering', 'images']) skip(name, needed);
+    };
+    // Whoever names its files needs no env file of the sandbox.
+    if (lacksSandbox && textsOf(args, 'env-file').length === 0) {
+      skip('env', 'the sandbox');
+      return skipAll('the sandbox');
+    }
+    if (!hasTree) {
+      skip('env', 'the overlay');
+      return skipAll('the overlay');
+    }
+    const isValid = await perform('env', () => checkEnv(session, args, sandbox));
+    if (lacksSandbox) return skipAll('the sandbox');
+    if (tool === undefined) return skipAll('kubectl');
+    if (!isValid) return skipAll('valid env values');
+    const found = await perform('rendering', () => checkRendering(session, args));
+    if (found) await perform('images', () => checkImages(found));
+    else skip('images', 'the rendering');
+    return found;
+  };
+  const rendering = await render();
 
   const reach = async (): Promise<void> => {
-    const later = ['cluster', 'login', 'versions', 'deployment'];
+    const later = ['cluster', 'login', 'versions', 'identity', 'rights', 'deployment'];
     const skipAll = (names: readonly string[], needed: string): void => {
       for (const name of names) skip(name, needed);
     };
@@ -253,12 +364,17 @@ export async function examine(session: Session, args: Arguments): Promise<Examin
     }));
     if (connection === undefined) return skipAll(later.slice(1), 'the cluster');
     try {
-      const isKnown = await perform('login', () => checkLogin(connection));
+      const isLoggedIn = await perform('login', () => checkLogin(connection));
       await perform('versions', () => checkVersions(connection, tool.version));
-      if (!isKnown) return skip('deployment', 'the login');
+      if (!isLoggedIn) return skipAll(later.slice(3), 'the login');
+      const isKnown = await perform('identity', () => checkIdentity(session, args, connection, located));
+      // Of another cluster nothing is told.
+      if (!isKnown) return skipAll(later.slice(4), 'the cluster that is meant');
+      if (rendering) await perform('rights', () => checkRights(session, connection, rendering));
+      else skip('rights', 'the rendering');
       await perform('deployment', () =>
         checkDeployment(session, connection, located, (found) => {
-          diagnosis = found;
+          diagnosis = { ...found, findings: found.findings.map(advice) };
         }),
       );
     } finally {

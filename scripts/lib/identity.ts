@@ -170,6 +170,8 @@ export interface Expectation {
   /** Where the record is, or will be. */
   file: string;
   isTrusted: boolean;
+  /** The command that trusts another cluster, in words. */
+  trusting: string;
   sandbox: object | undefined;
 }
 
@@ -188,7 +190,8 @@ export function expectCluster(
   const read = (): ClusterRecord | undefined =>
     readRecord(file, path.relative(session.root, file), context.name);
   const { cluster, sandbox } = input;
-  return { context, file, isTrusted, cluster, sandbox, record: sandbox ? undefined : read() };
+  const trusting = 'the same command with --trust-cluster';
+  return { context, file, isTrusted, trusting, cluster, sandbox, record: sandbox ? undefined : read() };
 }
 
 /** The cluster as it was found to be. */
@@ -241,7 +244,7 @@ function checkPin({ cluster, context }: Expectation, found: Identity): void {
   );
 }
 
-function changed({ context, record }: Expectation, found: Identity, verdict: Verdict): StrataError {
+function changed({ context, record, trusting }: Expectation, found: Identity, verdict: Verdict): StrataError {
   const date = record?.recordedAt.slice(0, 10);
   const what =
     verdict === 'unknown'
@@ -253,8 +256,8 @@ function changed({ context, record }: Expectation, found: Identity, verdict: Ver
     {
       hint:
         verdict === 'unknown'
-          ? `ask for the right to read it: kubectl --context ${context.name} auth can-i get namespaces/kube-system; or ${look(context)}, then the same command with --trust-cluster`
-          : `${look(context)}; if it is meant, the same command with --trust-cluster`,
+          ? `ask for the right to read it: kubectl --context ${context.name} auth can-i get namespaces/kube-system; or ${look(context)}, then ${trusting}`
+          : `${look(context)}; if it is meant, ${trusting}`,
     },
   );
 }
@@ -320,8 +323,23 @@ function judge(session: Session, expectation: Expectation, found: Identity): Ide
 }
 
 /**
- * Asks the cluster who it is, and compares that with the pin and the record. Nothing of the cluster may be reported,
- * and nothing be sent to it but reads, before this has come back.
+ * Asks the cluster who it is, and compares that with the pin and the record; writes nothing. `next` is what is to be
+ * remembered instead of what is recorded.
+ * @throws StrataError CLUSTER_CHANGED with both identities
+ */
+export async function compareCluster(
+  session: Session,
+  connection: Connection,
+  expectation: Expectation,
+): Promise<{ found: Identity; next: Identity | undefined }> {
+  const found = await readIdentity(connection);
+  checkPin(expectation, found);
+  return { found, next: judge(session, expectation, found) };
+}
+
+/**
+ * `compareCluster`, and remembers what is new. Nothing of the cluster may be reported, and nothing be sent to it but
+ * reads, before this has come back.
  * @throws StrataError CLUSTER_CHANGED with both identities
  */
 export async function recognize(
@@ -331,10 +349,8 @@ export async function recognize(
 ): Promise<Recognized> {
   // What --sandbox means is found by its processes, not by a name that others can have.
   if (expectation.sandbox) return { identity: undefined, record() {} };
-  const found = await readIdentity(connection);
-  checkPin(expectation, found);
+  const { found, next } = await compareCluster(session, connection, expectation);
   const { record, context } = expectation;
-  const next = judge(session, expectation, found);
   if (record !== undefined && next !== undefined && !isEqual(record, next))
     tryRecord(session, expectation, next, true);
   return {

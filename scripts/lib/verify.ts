@@ -208,6 +208,23 @@ export function imagesOf(value: unknown): string[] {
   return [...own, ...Object.values(value).flatMap(imagesOf)];
 }
 
+/** https://github.com/distribution/reference/blob/v0.6.0/reference.go, which the kubelet parses names with. */
+const imageForm =
+  /^(?:(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::(\w[\w.-]{0,127}))?(@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-f]{32,})?$/;
+
+/** What is wrong with the names of images: an error keeps a Pod from starting, a warning leaves open what runs. */
+export function problemsOfImages(images: readonly string[]): Problem[] {
+  return [...new Set(images)].flatMap((image): Problem[] => {
+    const match = imageForm.exec(image);
+    if (match === null)
+      return [problem(image, 'is not the name of an image', 'write it like registry.example/app:a1b2c3')];
+    const [, tag, digest] = match;
+    if (digest !== undefined || (tag !== undefined && tag !== 'latest')) return [];
+    const what = tag === undefined ? 'has neither tag nor digest' : 'has the tag latest';
+    return [{ ...problem(image, `${what}: what runs is not known`, 'give it a tag'), severity: 'warning' }];
+  });
+}
+
 function verifyImage(objects: readonly KubeObject[], image: ImageOverride): Problem[] {
   const wanted = `${image.newName}${image.newTag ? `:${image.newTag}` : ''}${image.digest ? `@${image.digest}` : ''}`;
   const images = [...new Set(objects.flatMap(imagesOf))];

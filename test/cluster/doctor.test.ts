@@ -1,5 +1,8 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import * as assert from 'uvu/assert';
 import { concurrentSuite, withDeployment } from '../support/deployment.ts';
+import { projectFolder } from '../support/session.ts';
 
 const doctor = concurrentSuite('doctor');
 
@@ -22,7 +25,11 @@ doctor('of a healthy deployment: every check is well, and nothing is changed', (
       /\nok {7}kubeconfig {2}context minikube, https:\/\/127\.0\.0\.1:\d+\n/,
       /\nok {7}cluster {5}answers\n/,
       /\nok {7}login {7}accepted, as \S+\n/,
+      /\nok {7}rendering {3}\d+ objects, every value and reference as meant\n/,
+      /\nok {7}images {6}\S*todo-\w+:\S+, \S*todo-\w+:\S+\n/,
       /\n(ok|warning) +versions {4}kubectl v1\.\d+\S+, server v1\.\d+/,
+      /\nok {7}identity {4}uid [0-9a-f-]{36}, CA sha256 [0-9a-f +]+, https:\S+; recorded on \d{4}-\d\d-\d\d\n/,
+      /\nok {7}rights {6}\d+ that up takes\n/,
       /\nok {7}deployment {2}\d+ objects, all Current\n/,
     ])
       assert.match(stdout, pattern);
@@ -36,7 +43,7 @@ doctor('of a healthy deployment: every check is well, and nothing is changed', (
     assert.equal(rest, { schema: 'strata.dev/doctor/v1', overlay: 'minikube', ok: true, diagnosis: null });
     assert.equal(
       checks.map(({ name }: { name: string }) => name).join(' '),
-      'node sandbox kubectl overlay env kubeconfig cluster login versions deployment',
+      'node sandbox kubectl overlay env rendering images kubeconfig cluster login versions identity rights deployment',
     );
   }),
 );
@@ -63,9 +70,82 @@ doctor('without any right: the login is accepted, what is not allowed is told', 
   withDeployment({}, async (deployment) => {
     await deployment.expect(0, 'up');
     deployment.writeKubeconfig('minikube', { from: deployment.sandbox.viewerKubeconfig });
-    const { stdout } = await deployment.expect(3, 'doctor');
+    const { stdout, stderr } = await deployment.expect(3, 'doctor');
     assert.match(stdout, /\nok {7}login {7}accepted, as viewer\n/);
+    assert.match(
+      stdout,
+      /\nfailed {3}rights {6}not allowed: User "viewer" cannot .* more rights are missing\n/,
+    );
+    assert.match(stdout, /\n {2}error: deployments\.apps in namespace \S+: not allowed: list, .*patch/);
+    assert.match(stderr, /^# What overlay minikube needs in context minikube; an administrator/m);
     assert.match(stdout, /\nfailed {3}deployment {2}not allowed: .*\n {2}next: .*auth can-i --list/);
+  }),
+);
+
+doctor('of another cluster than the one recorded: nothing of it is told, and the record stays', () =>
+  withDeployment({ context: 'shared-dev' }, async (deployment) => {
+    await deployment.expect(0, 'up', ['--yes']);
+    const folder = path.join(deployment.root, '.strata');
+    const file = path.join(folder, readdirSync(folder).find((name) => name.startsWith('cluster-'))!);
+    const text = readFileSync(file, 'utf8').replace(/"uid": ".*"/, '"uid": "another"');
+    writeFileSync(file, text);
+    const { stdout } = await deployment.expect(3, 'doctor');
+    assert.match(
+      stdout,
+      /\nfailed {3}identity {4}context shared-dev is another cluster than it was .* uid another, CA .* today: uid [0-9a-f-]{36}/,
+    );
+    assert.match(
+      stdout,
+      /\n {2}next: kubectl .*; if it is meant, npm run diff -- minikube --trust-cluster\n/,
+    );
+    for (const name of ['rights', 'deployment'])
+      assert.match(stdout, new RegExp(`\\nskipped {2}${name} +needs the cluster that is meant\\n`));
+    assert.is(readFileSync(file, 'utf8'), text);
+  }),
+);
+
+doctor('of images that no node could pull, and of such that say no version', () =>
+  withDeployment({}, async (deployment) => {
+    const image = (name: string): void =>
+      deployment.kustomize((kustomization) => {
+        kustomization.images = [{ name: 'todo-backend', newName: name, newTag: 'latest' }];
+      });
+    image('todo-backend');
+    const vague = await deployment.expect(0, 'doctor');
+    assert.match(
+      vague.stdout,
+      /\nwarning {2}images .*\n {2}warning: todo-backend:latest: has the tag latest/,
+    );
+    image('Todo//backend');
+    const wrong = await deployment.expect(3, 'doctor');
+    assert.match(
+      wrong.stdout,
+      /\nfailed {3}images .*\n(?: .*\n)* {2}error: Todo\/\/backend:latest: is not the name/,
+    );
+    assert.match(wrong.stdout, /\nok {7}deployment /);
+  }),
+);
+
+doctor('with --sandbox every next command names it', () =>
+  withDeployment({}, async (deployment) => {
+    const { name } = deployment.sandbox;
+    const environment = { STRATA_SANDBOX: name };
+    deployment.write('.env.example', readFileSync(path.join(projectFolder, '.env.example'), 'utf8'));
+    const none = await deployment.expect(0, 'doctor', ['--sandbox'], { environment });
+    assert.match(none.stdout, /\nok {7}identity {4}the sandbox is known by its processes/);
+    assert.match(none.stdout, /\nok {7}deployment .*\n {2}next: npm run up -- minikube --sandbox\n/);
+    deployment.simulate('backend', 'crash-loop');
+    await deployment.expect(4, 'up', ['--sandbox', '--timeout', '2m'], { environment });
+    deployment.write('bad.env', 'JWT_SECRET=short\n');
+    const flags = ['--sandbox', '--env-file', path.join(deployment.root, 'bad.env')];
+    const { stdout } = await deployment.expect(4, 'doctor', flags, { environment });
+    assert.match(stdout, /\nfailed {3}env .*\n(?: .*\n)* {2}next: npm run env -- minikube --sandbox\n/);
+    assert.match(stdout, /\n {2}next: npm run status -- minikube --sandbox\n/);
+    assert.match(
+      stdout,
+      `npm run sandbox -- --name ${name} kubectl -n ${deployment.namespace} logs backend-`,
+    );
+    assert.not.match(stdout, /--context strata-sandbox/);
   }),
 );
 
