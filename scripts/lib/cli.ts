@@ -5,12 +5,14 @@ import {
   type Command,
   helpText,
   isSet,
+  overlayOf,
   parseArguments,
   refuseSwallowedFlags,
   textOf,
 } from './command.ts';
 import { exitStatusOfBug, formatProblem, messageOf, StrataError } from './errors.ts';
 import { nearest } from './nearest.ts';
+import { forSandbox } from './sandbox.ts';
 import { createScrubber } from './scrub.ts';
 import { type Session, systemClock } from './session.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
@@ -58,11 +60,16 @@ function resolveRoot(home: string, root: string | undefined): string {
   });
 }
 
-function formatError(error: StrataError, terminal: Terminal): string {
+function formatError(error: StrataError, terminal: Terminal, args: Arguments | undefined): string {
   const { style } = terminal;
-  const lines = error.problems.map((problem) => formatProblem(problem));
+  const advice = <T extends { hint?: string | undefined }>(given: T): T =>
+    args && isSet(args, 'sandbox') && given.hint
+      ? { ...given, hint: forSandbox(given.hint, overlayOf(args)) }
+      : given;
+  const lines = error.problems.map((problem) => formatProblem(advice(problem)));
   lines.push(`${style.red('error')}: ${error.message} [${error.code}]`);
-  if (error.hint) lines.push(`  ${style.bold('next')}: ${error.hint}`);
+  const { hint } = advice({ hint: error.hint });
+  if (hint) lines.push(`  ${style.bold('next')}: ${hint}`);
   return lines.join('\n');
 }
 
@@ -127,9 +134,10 @@ export async function main(argv: readonly string[], home: string): Promise<void>
   });
 
   let status: number;
+  let args: Arguments | undefined;
   try {
     const command = await loadCommand(argv[0]);
-    const args = argumentsOf(command, argv.slice(1));
+    args = argumentsOf(command, argv.slice(1));
     if (isSet(args, 'help')) {
       terminal.data(helpText(command));
       status = 0;
@@ -162,7 +170,7 @@ export async function main(argv: readonly string[], home: string): Promise<void>
     const error = interruption.signal.aborted ? interruption.signal.reason : thrown;
     terminal.live([]);
     if (error instanceof StrataError) {
-      terminal.say(formatError(error, terminal));
+      terminal.say(formatError(error, terminal, args));
       status = error.exitStatus;
     } else {
       terminal.say(formatBug(error));

@@ -135,7 +135,12 @@ doctor('with --sandbox every next command names it', () =>
     assert.match(none.stdout, /\nok {7}identity {4}the sandbox is known by its processes/);
     assert.match(none.stdout, /\nok {7}deployment .*\n {2}next: npm run up -- minikube --sandbox\n/);
     deployment.simulate('backend', 'crash-loop');
-    await deployment.expect(4, 'up', ['--sandbox', '--timeout', '2m'], { environment });
+    const up = await deployment.expect(4, 'up', ['--sandbox', '--timeout', '2m'], { environment });
+    assert.match(
+      up.stderr,
+      `next: npm run status -- minikube --sandbox; npm run sandbox -- --name ${name} kubectl`,
+    );
+    assert.not.match(up.stderr, /--context strata-sandbox/);
     deployment.write('bad.env', 'JWT_SECRET=short\n');
     const flags = ['--sandbox', '--env-file', path.join(deployment.root, 'bad.env')];
     const { stdout } = await deployment.expect(4, 'doctor', flags, { environment });
