@@ -44,12 +44,12 @@ function checkLines({ name, state, message, hint, problems = [] }: Check, style:
   ];
 }
 
-function linesOf({ checks, diagnosis }: Examination, terminal: Terminal): string[] {
+function linesOf({ checks, diagnosis, now }: Examination, terminal: Terminal): string[] {
   const { outStyle: style, outIsTerminal, columns } = terminal;
   const lines = checks.flatMap((check) => checkLines(check, style));
   if (diagnosis === undefined) return lines;
   const room = outIsTerminal ? columns : undefined;
-  return [...lines, '', ...formatDiagnosis(diagnosis, { style, columns: room, now: Date.now() })];
+  return [...lines, '', ...formatDiagnosis(diagnosis, { style, columns: room, now })];
 }
 
 function summaryOf(checks: readonly Check[]): string {

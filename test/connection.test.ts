@@ -208,6 +208,38 @@ opening('asks for the version alone, before anything else', () =>
   ),
 );
 
+opening('knows the time by the clock of the server, not of the proxy, and not by ours', () =>
+  withServer(
+    (seen, response, count) => {
+      if (seen.url === '/version')
+        return json(response, 200, version, { Date: 'Sun, 01 Mar 2026 10:00:00 GMT' });
+      // Such a text is kubectl's own.
+      if (count === 1) {
+        response.setHeader('Date', 'Mon, 01 Jan 1990 10:00:00 GMT');
+        return plain(response, 502, 'bad gateway');
+      }
+      json(response, 200, {}, { Date: 'rubbish' });
+    },
+    async ({ connect, session }) => {
+      let time = 5000;
+      session.clock.now = () => time;
+      const connection = await connect();
+      const real = Date.now;
+      try {
+        Date.now = () => real() + 3_600_000;
+        assert.is(connection.now(), Date.parse('2026-03-01T10:00:00Z'));
+        assert.equal(await connection.get('/x'), {});
+        time += 7000;
+        Date.now = () => real() - 3_600_000;
+        assert.is(connection.now(), Date.parse('2026-03-01T10:00:07Z'));
+      } finally {
+        Date.now = real;
+      }
+      connection.close();
+    },
+  ),
+);
+
 for (const [name, answer, expected] of [
   [
     '1.29',

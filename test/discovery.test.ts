@@ -181,6 +181,7 @@ function connectionWith(answers: Record<string, Answer>): { connection: Connecti
     },
     get: async () => undefined,
     getText: async () => ({ status: 404, text: '' }),
+    now: () => 0,
     watch: async () => {},
     close() {},
   };

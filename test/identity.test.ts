@@ -94,6 +94,7 @@ const answering = (answer: Answer): Connection => ({
   request: async () => answer,
   get: async () => undefined,
   getText: async () => ({ status: 404, text: '' }),
+  now: () => 0,
   watch: async () => {},
   close() {},
 });

@@ -63,6 +63,7 @@ function createServer(): FakeServer {
         return fault ?? answer(request);
       },
       getText: async () => ({ status: 404, text: '' }),
+      now: () => 0,
       async get(path) {
         if (!path.includes('/leases/')) return undefined;
         server.asked.push('GET');
@@ -250,6 +251,24 @@ holding('is renewed every ten seconds', async () => {
   assert.is(server.asked.filter((method) => method === 'PUT').length, 6);
   assert.is(server.lease, undefined);
 });
+
+for (const jump of [3_600_000, -3_600_000]) {
+  holding(`goes on when the wall clock jumps by ${jump} ms`, async () => {
+    const server = createServer();
+    const clock = createFakeClock();
+    const real = Date.now;
+    const work = async (signal: AbortSignal): Promise<string> => {
+      Date.now = () => real() + jump;
+      return workFor(clock, 65_000)(signal);
+    };
+    try {
+      assert.is(await locked(testSession({ clock }), server, work), 'done');
+    } finally {
+      Date.now = real;
+    }
+    assert.is(server.asked.filter((method) => method === 'PUT').length, 6);
+  });
+}
 
 holding('ends the work when somebody else has it, and leaves it with them', async () => {
   const server = createServer();

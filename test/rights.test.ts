@@ -44,6 +44,7 @@ function reviewer(isAllowed: (attributes: Attributes) => boolean | undefined): R
     },
     get: async () => undefined,
     getText: async () => ({ status: 404, text: '' }),
+    now: () => 0,
     watch: async () => {},
     close() {},
   };

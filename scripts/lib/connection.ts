@@ -47,6 +47,11 @@ export interface Connection {
   getText(path: string): Promise<{ status: number; text: string }>;
   /** Hands over events until the server ends the stream (resolves), it breaks (rejects) or `signal` is aborted (resolves). */
   watch(path: string, signal: AbortSignal, onEvent: (event: WatchEvent) => void): Promise<void>;
+  /**
+   * Milliseconds since the epoch by the server's clock, to compare with times that the cluster wrote; a second or so
+   * behind. Ours may be wrong, or jump.
+   */
+  now(): number;
   close(): void;
 }
 
@@ -178,6 +183,8 @@ interface RawAnswer {
   status: number;
   text: string;
   retryAfter: string | undefined;
+  /** When the server sent it, by its clock. */
+  date: string | undefined;
 }
 
 function send(
@@ -214,6 +221,7 @@ function send(
             status: response.statusCode ?? 0,
             text: Buffer.concat(chunks).toString('utf8'),
             retryAfter: response.headers['retry-after'],
+            date: response.headers.date,
           });
         });
       },
@@ -364,6 +372,13 @@ export async function connect(
     }
   }
 
+  /** From our monotonic clock to the server's. */
+  let offset: number | undefined;
+  const learnTime = ({ date = '' }: RawAnswer): void => {
+    const time = Date.parse(date);
+    if (!Number.isNaN(time)) offset = time - session.clock.now();
+  };
+
   async function request(wanted: Request): Promise<Answer> {
     const repeatable = wanted.urgent === undefined && (wanted.repeatable ?? wanted.method === 'GET');
     let why = '';
@@ -377,6 +392,8 @@ export async function connect(
       );
       if (!(raw instanceof Error)) {
         const answer = screened(parseAnswer(raw), session.scrubber);
+        // What the proxy says has the time of this machine.
+        if (isFromServer(answer)) learnTime(raw);
         const mayPass = wanted.method === 'GET' && raw.status === 500 && count < readAttempts - 1;
         if (isFromServer(answer) && !isBusy(raw.status) && !(repeatable && mayPass)) return answer;
         why = isFromServer(answer)
@@ -421,6 +438,7 @@ export async function connect(
       return raw;
     },
     watch: (target, signal, onEvent) => watch(proxy.socket, target, signal, onEvent),
+    now: () => (offset === undefined ? Date.now() : session.clock.now() + offset),
     close() {
       agent.destroy();
       proxy.stop();

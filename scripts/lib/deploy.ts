@@ -69,7 +69,7 @@ export async function deploy(
   planned.recognized.record();
 
   const present = await withLock(session, args, planned, options, async (held, current, created) => {
-    const began = Date.now();
+    const began = connection.now();
     const recorder = createRecorder(held, current, options.rollbackTo);
     let pending: Applied;
     try {

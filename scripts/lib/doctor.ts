@@ -42,6 +42,8 @@ export interface Examination {
   checks: Check[];
   /** Of what is deployed and not Current. */
   diagnosis: Diagnosis | undefined;
+  /** Milliseconds since the epoch, by the clock of the server where one answered. */
+  now: number;
 }
 
 /** The highest status of those that failed, for what comes late in a deployment has the higher one. */
@@ -302,6 +304,7 @@ export async function examine(session: Session, args: Arguments): Promise<Examin
   const overlay = overlayOf(args);
   const checks: Check[] = [];
   let diagnosis: Diagnosis | undefined;
+  let now = Date.now();
   const wantsSandbox = isSet(args, 'sandbox');
   const advice = <T extends { hint?: string }>(given: T): T =>
     wantsSandbox && given.hint ? { ...given, hint: forSandbox(given.hint, overlay) } : given;
@@ -364,6 +367,7 @@ export async function examine(session: Session, args: Arguments): Promise<Examin
     }));
     if (connection === undefined) return skipAll(later.slice(1), 'the cluster');
     try {
+      now = connection.now();
       const isLoggedIn = await perform('login', () => checkLogin(connection));
       await perform('versions', () => checkVersions(connection, tool.version));
       if (!isLoggedIn) return skipAll(later.slice(3), 'the login');
@@ -383,5 +387,5 @@ export async function examine(session: Session, args: Arguments): Promise<Examin
   };
   await reach();
   session.terminal.live([]);
-  return { overlay, checks, diagnosis };
+  return { overlay, checks, diagnosis, now };
 }

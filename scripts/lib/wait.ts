@@ -18,7 +18,7 @@ export interface WaitInput {
   objects: readonly KubeObject[];
   /** Milliseconds. */
   timeout: number;
-  /** Milliseconds since the epoch; what failed before that is old. */
+  /** Milliseconds since the epoch by the server's clock; what failed before that is old. */
   began: number;
 }
 
@@ -222,7 +222,7 @@ async function explained(
   const troubles = entries.flatMap(({ live, readiness }) => (live ? [{ live, readiness }] : []));
   const diagnosis = await gatherDiagnosis(session, connection, troubles, surroundings);
   const columns = terminal.interactive ? terminal.columns : undefined;
-  const lines = formatDiagnosis(diagnosis, { style: terminal.style, columns, now: Date.now() });
+  const lines = formatDiagnosis(diagnosis, { style: terminal.style, columns, now: connection.now() });
   if (lines.length > 0) terminal.say(lines.join('\n'));
   const absent = entries.filter(({ live }) => live === undefined);
   const { context, namespace, overlay } = surroundings.setting;
