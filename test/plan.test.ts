@@ -327,7 +327,9 @@ const objections = suite('objectionsTo');
 const conflict: DryRun = {
   outcome: 'conflict',
   conflicts: [
-    { manager: 'kubectl-edit', field: '.spec.replicas' },
+    { manager: 'kubectl-edit', field: '.spec.replicas', time: '2026-03-01T10:00:00Z' },
+    { manager: 'argocd', field: '.spec.paused' },
+    { manager: 'flux', field: '.spec.paused', time: '' },
     { manager: 'hpa', field: '.spec.template.spec.containers[name="backend"].image' },
   ],
 };
@@ -398,9 +400,27 @@ for (const [name, row, cluster, expected] of [
   [
     'a conflict, field by field',
     { rendered: deployment(), dryRun: conflict },
-    { members: [deployment()] },
+    {
+      members: [
+        deployment({
+          metadata: {
+            managedFields: [
+              { manager: 'strata', operation: 'Apply' },
+              { manager: 'argocd', operation: 'Update', time: '2026-01-01T10:00:00Z' },
+              ...['argocd', 'flux'].map((manager) => ({
+                manager,
+                operation: 'Apply',
+                time: '2026-02-01T10:00:00Z',
+              })),
+            ],
+          },
+        }),
+      ],
+    },
     [
-      ['conflict', '.spec.replicas is held by kubectl-edit'],
+      ['conflict', '.spec.replicas is held by kubectl-edit, who last wrote at 2026-03-01T10:00:00Z'],
+      ['conflict', '.spec.paused is held by argocd, who last wrote at 2026-02-01T10:00:00Z'],
+      ['conflict', '.spec.paused is held by flux'],
       ['conflict', '.spec.template.spec.containers[name="backend"].image is held by hpa'],
     ],
   ],

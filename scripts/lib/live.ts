@@ -25,12 +25,20 @@ export interface Takeover {
   dropsAnnotation: boolean;
 }
 
+/** A field that another manager holds. */
+export interface FieldConflict {
+  manager: string;
+  field: string;
+  /** When it last wrote. Undefined for an applier, of whom the server does not tell it; empty where it notes none. */
+  time?: string;
+}
+
 /** What the server said to the dry run of one object. */
 export type DryRun =
   | { outcome: 'accepted'; object: KubeObject; takeover?: Takeover }
   /** The server could not be asked; the reason in words. */
   | { outcome: 'not validated'; reason: string }
-  | { outcome: 'conflict'; conflicts: { manager: string; field: string }[] }
+  | { outcome: 'conflict'; conflicts: FieldConflict[] }
   | { outcome: 'refused'; status: number; message: string };
 
 /** What the cluster holds of one overlay. */
@@ -294,15 +302,19 @@ async function tryPatch(
   return conflicts.length > 0 ? { outcome: 'conflict', conflicts } : { outcome: 'refused', status, message };
 }
 
-function conflictsOf(body: unknown): { manager: string; field: string }[] {
+/** Its words: printManager in managedfields/internal/conflict.go of k8s.io/apimachinery. */
+function conflictsOf(body: unknown): FieldConflict[] {
   const details = isRecord(body) && isRecord(body.details) ? body.details : {};
   const causes = Array.isArray(details.causes) ? details.causes : [];
   return causes
     .filter((cause) => textAt(cause, 'reason') === 'FieldManagerConflict')
-    .map((cause) => ({
-      manager: /conflict with "([^"]+)"/.exec(textAt(cause, 'message') ?? '')?.[1] ?? 'another manager',
-      field: textAt(cause, 'field') ?? '',
-    }));
+    .map((cause) => {
+      const said = textAt(cause, 'message') ?? '';
+      const [, manager = 'another manager'] = /conflict with "([^"]+)"/.exec(said) ?? [];
+      const update = / using \S+(?: at (\S+))?$/.exec(said);
+      const field = textAt(cause, 'field') ?? '';
+      return { manager, field, ...(update ? { time: update[1] ?? '' } : {}) };
+    });
 }
 
 /** What keeps a ConfigMap or Secret in use. */

@@ -155,11 +155,11 @@ export function objectionsTo(input: PlanInput): Objection[] {
     const dryRun = input.dryRuns[index];
     if (dryRun?.outcome === 'conflict') {
       return dryRun.conflicts.map(
-        ({ manager, field }): Objection => ({
+        ({ manager, field, time = appliedAt(live, manager) }): Objection => ({
           kind: 'conflict',
           severity: 'error',
           subject,
-          message: `${field} is held by ${manager}`,
+          message: `${field} is held by ${manager}${time ? `, who last wrote at ${time}` : ''}`,
           hint: 'take the field out of the manifest, or take it over with --force-conflicts',
         }),
       );
@@ -177,6 +177,11 @@ export function objectionsTo(input: PlanInput): Objection[] {
     return [];
   });
 }
+
+/** An applier has one entry for all of its fields. */
+const appliedAt = (live: KubeObject | undefined, name: string): string | undefined =>
+  live?.metadata.managedFields?.find(({ manager, operation }) => manager === name && operation === 'Apply')
+    ?.time;
 
 function notOwned(inventory: Inventory, live: KubeObject): string {
   const owner = live.metadata.ownerReferences?.find(({ controller }) => controller === true);

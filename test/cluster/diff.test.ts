@@ -60,12 +60,12 @@ diff('shows what --force-conflicts takes over, and a mere change of ownership', 
     await deployment.kubectl(['set', 'image', 'deployment/backend', 'backend=todo-backend:hotfix']);
     await deployment.kubectl(['rollout', 'status', 'deployment/backend', '--timeout=60s']);
     const refused = await deployment.expect(3, 'diff');
-    assert.match(refused.stderr, /Deployment\/frontend: \.spec\.replicas is held by kubectl/);
+    assert.match(refused.stderr, /Deployment\/frontend: \.spec\.replicas is held by kubectl\n/);
     assert.match(
       refused.stderr,
       /Service\/backend: \.metadata\.labels\.app\.kubernetes\.io\/name is held by/,
     );
-    assert.match(refused.stderr, /ConfigMap\/\S+: \.data\.APP_NAME is held by kubectl-patch/);
+    assert.match(refused.stderr, /ConfigMap\/\S+: \.data\.APP_NAME is held by kubectl-patch, who last wrote at \d{4}-/);
     assert.match(refused.stderr, /\[CONFLICT\]/);
     const plan = await assertPlanComesTrue(deployment, ['--force-conflicts']);
     assert.is(plan.summary.change, 4);

@@ -204,7 +204,10 @@ async function undo(deployment: Deployment): Promise<void> {
   assert.is(decode(restored!).get('APP_NAME'), 'name 0', 'the Pods of the first revision find their values');
   // Somebody took the field into their own hands: it is not taken back without being told.
   const refused = await deployment.expect(3, 'up');
-  assert.match(refused.stderr, /Deployment\/backend: \S+envFrom is held by kubectl\n/);
+  assert.match(
+    refused.stderr,
+    /Deployment\/backend: \S+envFrom is held by kubectl, who last wrote at \d{4}-\S+Z\n/,
+  );
   assert.equal(uidsOf(await podsOf(deployment, 'backend')), uidsOf(pods));
   await deployment.expect(0, 'up', ['--force-conflicts']);
   await deployment.expect(0, 'diff');
