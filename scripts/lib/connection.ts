@@ -310,7 +310,13 @@ export function refusal(
   );
 }
 
-function unreachable(context: Context, why: string, trouble: Trouble): StrataError {
+const passing = Symbol('passing');
+
+/** Whether a server that could not be reached may answer later: it starts again, or the network is gone for a while. */
+export const mayComeBack = (error: unknown): boolean =>
+  error instanceof StrataError && error.cause === passing;
+
+function unreachable(context: Context, why: string, trouble: Trouble, isLasting = false): StrataError {
   const means = trouble.means === undefined ? '' : `${trouble.means}: `;
   return new StrataError(
     'CLUSTER_UNREACHABLE',
@@ -323,6 +329,7 @@ function unreachable(context: Context, why: string, trouble: Trouble): StrataErr
           : context.name.startsWith('strata-sandbox')
             ? 'npm run sandbox -- start'
             : `kubectl --context ${context.name} cluster-info`),
+      cause: isLasting || trouble.isFinal ? undefined : passing,
     },
   );
 }
@@ -418,7 +425,7 @@ export async function connect(
       const words = [why, proxy.loginWords()].filter(Boolean).join('\n');
       throw loginFailed(context, words, trouble.hint);
     }
-    throw unreachable(context, why, trouble);
+    throw unreachable(context, why, trouble, proxy.failure() !== '');
   }
 
   const connection: Connection = {

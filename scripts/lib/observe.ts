@@ -1,4 +1,4 @@
-import type { Connection } from './connection.ts';
+import { type Connection, mayComeBack } from './connection.ts';
 import { collectionPath, itemsOf, type Resource } from './discovery.ts';
 import { type KubeObject, textAt } from './manifest.ts';
 import type { Clock } from './session.ts';
@@ -6,6 +6,8 @@ import type { Clock } from './session.ts';
 /** The objects of one kind, by name. */
 export interface Observed {
   objects: ReadonlyMap<string, KubeObject>;
+  /** Why the server cannot be asked now; meanwhile `objects` is what it said last. */
+  silence?: unknown;
   /** Keeps `objects` as the server holds them, from now until the signal is aborted. */
   follow(): void;
 }
@@ -30,7 +32,8 @@ async function list(
 
 /**
  * Lists; `follow` then watches until `signal` is aborted, with `onChange` after each event. A watch that breaks is
- * taken up again from a new list; `onError` gets what even that cannot mend.
+ * taken up again from a new list; `onError` gets what even that cannot mend. A server that starts again is asked until
+ * `deadline`, on the session's clock.
  */
 export async function observe(
   connection: Connection,
@@ -38,9 +41,21 @@ export async function observe(
   target: { resource: Resource; namespace: string; query?: Record<string, string> },
   signal: AbortSignal,
   callbacks: { onChange: () => void; onError: (error: unknown) => void },
+  deadline: number,
 ): Promise<Observed> {
   const { resource, namespace, query = {} } = target;
-  let page = await list(connection, resource, namespace, query);
+  const listPatiently = async (onSilence: (error: unknown) => void): Promise<Page> => {
+    for (;;) {
+      try {
+        return await list(connection, resource, namespace, query);
+      } catch (error) {
+        if (!mayComeBack(error) || clock.now() >= deadline) throw error;
+        onSilence(error);
+        await clock.sleep(500, signal);
+      }
+    }
+  };
+  let page = await listPatiently(() => {});
 
   const watchOn = async (): Promise<void> => {
     while (!signal.aborted) {
@@ -60,13 +75,18 @@ export async function observe(
         .catch(() => undefined);
       if (signal.aborted) return gone;
       await clock.sleep(200, signal);
-      page = await list(connection, resource, namespace, query);
+      page = await listPatiently((error) => {
+        view.silence = error;
+        callbacks.onChange();
+      });
+      view.silence = undefined;
       view.objects = page.objects;
       callbacks.onChange();
     }
   };
   const view = {
     objects: page.objects,
+    silence: undefined as unknown,
     follow(): void {
       watchOn().catch((error: unknown) => {
         if (!signal.aborted) callbacks.onError(error);

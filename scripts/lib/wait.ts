@@ -145,6 +145,7 @@ async function untilCurrent(
       { resource, namespace: resource.namespaced ? namespace : '', ...(query ? { query } : {}) },
       signal,
       callbacks,
+      started + input.timeout,
     );
 
   const views = await lookAtKinds(input, (resource) =>
@@ -156,9 +157,33 @@ async function untilCurrent(
   let failedBefore: Set<string> | undefined;
   let observedAround: { pods: Observed; replicaSets: Observed } | undefined;
 
+  const pause = async (): Promise<void> => {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 250);
+      wake = () => {
+        clearTimeout(timer);
+        // Events come in bursts.
+        setTimeout(resolve, 20);
+      };
+    });
+    wake = () => {};
+  };
+  let isSilent = false;
+
   for (;;) {
     session.signal.throwIfAborted();
     if (broken !== undefined) throw broken;
+    const around = observedAround ? [observedAround.pods, observedAround.replicaSets] : [];
+    const silence = [...views.values(), ...around].map((view) => view.silence).find(Boolean);
+    if (silence !== undefined) {
+      // What it said last proves nothing any more, neither health nor its opposite.
+      if (clock.now() - started > input.timeout) throw silence;
+      if (!isSilent) session.terminal.say('  the cluster does not answer: asking again');
+      isSilent = true;
+      await pause();
+      continue;
+    }
+    isSilent = false;
     const entries = input.objects.map((object) => readEntry(object, views));
     report(entries);
     const pending = entries.filter(({ readiness }) => readiness.status !== 'Current');
@@ -185,15 +210,7 @@ async function untilCurrent(
       const message = `not healthy within ${formatDuration(input.timeout)}`;
       throw await explained(session, connection, message, pending, surroundings);
     }
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, 250);
-      wake = () => {
-        clearTimeout(timer);
-        // Events come in bursts.
-        setTimeout(resolve, 20);
-      };
-    });
-    wake = () => {};
+    await pause();
   }
 }
 

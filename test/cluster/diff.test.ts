@@ -65,7 +65,10 @@ diff('shows what --force-conflicts takes over, and a mere change of ownership', 
       refused.stderr,
       /Service\/backend: \.metadata\.labels\.app\.kubernetes\.io\/name is held by/,
     );
-    assert.match(refused.stderr, /ConfigMap\/\S+: \.data\.APP_NAME is held by kubectl-patch, who last wrote at \d{4}-/);
+    assert.match(
+      refused.stderr,
+      /ConfigMap\/\S+: \.data\.APP_NAME is held by kubectl-patch, who last wrote at \d{4}-/,
+    );
     assert.match(refused.stderr, /\[CONFLICT\]/);
     const plan = await assertPlanComesTrue(deployment, ['--force-conflicts']);
     assert.is(plan.summary.change, 4);
