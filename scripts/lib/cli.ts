@@ -32,16 +32,17 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   try: () => import('../try.ts'),
 };
 
+export const commandNames: readonly string[] = Object.keys(commands);
+
 async function loadCommand(name: string | undefined): Promise<Command> {
   const load = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (load) return (await load()).command;
-  const names = Object.keys(commands);
-  const meant = name && nearest(name, names);
+  const meant = name && nearest(name, commandNames);
   throw new StrataError(
     'USAGE',
     `${name ? `unknown command ${name}` : 'which command?'}${meant ? `, did you mean ${meant}?` : ''}`,
     {
-      hint: `npm run ${names.join(' | ')}`,
+      hint: `npm run ${commandNames.join(' | ')}`,
     },
   );
 }

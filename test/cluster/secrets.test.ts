@@ -2,27 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import * as assert from 'uvu/assert';
-import type { KubeObject } from '../../scripts/lib/manifest.ts';
 import { eventually } from '../support/cluster.ts';
-import { assertStatus, concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
+import { assertStatus, concurrentSuite, withDeployment } from '../support/deployment.ts';
 
 const secrets = concurrentSuite('secrets');
 
 /** Every run of a test goes through `strata`, which looks for the values in all it says and leaves. */
-async function assertClusterDiscreet(deployment: Deployment): Promise<void> {
-  const objects = await deployment.list(
-    'configmaps,secrets,serviceaccounts,services,endpointslices,deployments,replicasets,pods,events',
-  );
-  const namespace = await deployment.get('namespace', deployment.namespace);
-  assert.ok(objects.some(({ kind }) => kind === 'Event'));
-  const shown = [...objects, namespace].map((object) => {
-    if (object?.kind !== 'Secret') return object;
-    const { data: _, ...rest } = object;
-    return rest as KubeObject;
-  });
-  deployment.assertDiscreet(JSON.stringify(shown));
-}
-
 secrets('are in no output, event, annotation or file, whatever happens', () =>
   withDeployment({}, async (deployment) => {
     deployment.setSecret('OPENAI_API_KEY', 'sk-"canary"-1 & <more> % ünïcode');
@@ -62,7 +47,7 @@ secrets('are in no output, event, annotation or file, whatever happens', () =>
 
     deployment.simulate('backend', 'crash-loop');
     await deployment.expect(4, 'up', ['--verbose']);
-    await assertClusterDiscreet(deployment);
+    await deployment.assertClusterDiscreet();
     await deployment.expect(4, 'status', ['--verbose']);
     await deployment.expect(0, 'down', ['--verbose']);
   }),

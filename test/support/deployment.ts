@@ -43,6 +43,8 @@ export interface RunOptions {
   /** Another overlay of the tree than the deployment's own. */
   overlay?: string;
   environment?: Record<string, string>;
+  /** Instead of the overlay and --root, for commands that take neither. */
+  words?: readonly string[];
   /** `render` is the one command whose stdout may hold secrets. */
   mayPrintSecrets?: true;
 }
@@ -261,11 +263,11 @@ export class Deployment {
     const child = spawn(
       process.execPath,
       [
+        // Without it Node takes --env-file for its own.
+        '--',
         path.join(projectFolder, 'scripts/strata.js'),
         command,
-        options.overlay ?? this.overlay,
-        '--root',
-        this.root,
+        ...(options.words ?? [options.overlay ?? this.overlay, '--root', this.root]),
         ...flags,
       ],
       {
@@ -346,6 +348,21 @@ export class Deployment {
       assert.not.match(file, /\.strata\/run-/);
       this.assertDiscreet(readFileSync(file, 'utf8'));
     }
+  }
+
+  /** No secret in the objects of the namespace, but in the data of its Secrets: no annotation, no Event. */
+  async assertClusterDiscreet(): Promise<void> {
+    const objects = await this.list(
+      'configmaps,secrets,serviceaccounts,services,endpointslices,deployments,replicasets,pods,events',
+    );
+    const namespace = await this.get('namespace', this.namespace);
+    assert.ok(objects.some(({ kind }) => kind === 'Event'));
+    const shown = [...objects, namespace].map((object) => {
+      if (object?.kind !== 'Secret') return object;
+      const { data: _, ...rest } = object;
+      return rest as KubeObject;
+    });
+    this.assertDiscreet(JSON.stringify(shown));
   }
 
   /** The sandbox's kubectl in the namespace of this deployment, not through our code. */
