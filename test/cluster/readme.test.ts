@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { npm, withCheckout } from '../support/checkout.ts';
 import { kubectlIn, type Outcome, useSandbox } from '../support/cluster.ts';
+import { fixedNodePorts } from '../support/node-ports.ts';
 
 /** Ends with the words of both streams when the status is another. */
 function ended(outcome: Outcome, status: number, line: string): void {
@@ -58,51 +59,54 @@ readme('npm run try, diff and down against the sandbox it starts', async () => {
 
 readme('env --init, diff, up:minikube, diff and down against a context called minikube', async () => {
   const sandbox = await useSandbox();
-  await withCheckout(async (folder) => {
-    const kubeconfig = path.join(folder, '..', 'kubeconfig');
-    const text = readFileSync(sandbox.kubeconfig, 'utf8').replaceAll(sandbox.context, 'minikube');
-    writeFileSync(kubeconfig, text, { mode: 0o600 });
-    const run = (line: string): Promise<Outcome> => npm(folder, line, { KUBECONFIG: kubeconfig });
+  await fixedNodePorts(() =>
+    withCheckout(async (folder) => {
+      const kubeconfig = path.join(folder, '..', 'kubeconfig');
+      const text = readFileSync(sandbox.kubeconfig, 'utf8').replaceAll(sandbox.context, 'minikube');
+      writeFileSync(kubeconfig, text, { mode: 0o600 });
+      const run = (line: string): Promise<Outcome> => npm(folder, line, { KUBECONFIG: kubeconfig });
 
-    ended(await run('run env -- --init'), 0, 'run env -- --init');
-    const envFile = path.join(folder, '.env');
-    const url = 'postgresql+asyncpg://todo:Kf7%40qTz4@ep-cool-1.eu-central-1.aws.neon.tech/todo?ssl=require';
-    writeFileSync(
-      envFile,
-      readFileSync(envFile, 'utf8').replace(/^DATABASE_URL=.*$/m, `DATABASE_URL="${url}"`),
-    );
+      ended(await run('run env -- --init'), 0, 'run env -- --init');
+      const envFile = path.join(folder, '.env');
+      const url =
+        'postgresql+asyncpg://todo:Kf7%40qTz4@ep-cool-1.eu-central-1.aws.neon.tech/todo?ssl=require';
+      writeFileSync(
+        envFile,
+        readFileSync(envFile, 'utf8').replace(/^DATABASE_URL=.*$/m, `DATABASE_URL="${url}"`),
+      );
 
-    const before = await run('run diff');
-    ended(before, 1, 'run diff');
-    assert.match(before.stdout, /^plan: changed \(11 to create\)$/m);
-    try {
-      const up = await run('run up:minikube');
-      ended(up, 0, 'run up:minikube');
-      assert.match(
-        up.stderr,
-        /minikube service frontend -p minikube -n todo-minikube --url \(node port 30080\)/,
-      );
-      assert.match(up.stderr, /port-forward service\/frontend 30080:80/);
-      const clean = await run('run diff');
-      ended(clean, 0, 'run diff');
-      const status = await run('run status');
-      ended(status, 0, 'run status');
-      const read = ['-n', 'todo-minikube', 'get', 'secret', '-o', 'json'];
-      const { items } = JSON.parse((await kubectlIn(sandbox, read)).stdout);
-      const backend = items.find(({ metadata }: { metadata: { name: string } }) =>
-        metadata.name.startsWith('backend-secrets-'),
-      );
-      assert.is(Buffer.from(backend.data.DATABASE_URL, 'base64').toString(), url);
-      for (const { stdout, stderr } of [before, up, clean, status]) {
-        assert.not.match(stdout + stderr, /Kf7%40qTz4/);
+      const before = await run('run diff');
+      ended(before, 1, 'run diff');
+      assert.match(before.stdout, /^plan: changed \(11 to create\)$/m);
+      try {
+        const up = await run('run up:minikube');
+        ended(up, 0, 'run up:minikube');
+        assert.match(
+          up.stderr,
+          /minikube service frontend -p minikube -n todo-minikube --url \(node port 30080\)/,
+        );
+        assert.match(up.stderr, /port-forward service\/frontend 30080:80/);
+        const clean = await run('run diff');
+        ended(clean, 0, 'run diff');
+        const status = await run('run status');
+        ended(status, 0, 'run status');
+        const read = ['-n', 'todo-minikube', 'get', 'secret', '-o', 'json'];
+        const { items } = JSON.parse((await kubectlIn(sandbox, read)).stdout);
+        const backend = items.find(({ metadata }: { metadata: { name: string } }) =>
+          metadata.name.startsWith('backend-secrets-'),
+        );
+        assert.is(Buffer.from(backend.data.DATABASE_URL, 'base64').toString(), url);
+        for (const { stdout, stderr } of [before, up, clean, status]) {
+          assert.not.match(stdout + stderr, /Kf7%40qTz4/);
+        }
+      } finally {
+        ended(await run('run down'), 0, 'run down');
       }
-    } finally {
-      ended(await run('run down'), 0, 'run down');
-    }
-    const again = await run('run down');
-    ended(again, 0, 'run down, a second time');
-    assert.match(again.stderr, /nothing of overlay minikube/);
-  });
+      const again = await run('run down');
+      ended(again, 0, 'run down, a second time');
+      assert.match(again.stderr, /nothing of overlay minikube/);
+    }),
+  );
 });
 
 readme.run();
