@@ -177,7 +177,7 @@ for (const [name, text, ...messages] of [
   [
     'a format with a typo',
     inField('format: http-ulr'),
-    'a.yaml:3 expected one of http-url, origin-list, postgres-url, port, integer, boolean, json, base64; did you mean http-url?',
+    'a.yaml:3 expected one of http-url, origin-list, postgres-url, postgres-direct-url, port, integer, boolean, json, base64; did you mean http-url?',
   ],
   [
     'a value of a ConfigMap',

@@ -217,12 +217,30 @@ function checkPostgresUrl(value: string): Finding {
   return { warnings };
 }
 
+/** Neon's endpoint, the port of PgBouncer, that of Supabase for transactions, the flag that Prisma has for one. */
+const isPooled = ({ host, port, query }: PostgresUrl): boolean =>
+  /-pooler\./.test(host) || port === '6432' || port === '6543' || query.get('pgbouncer') === 'true';
+
+/** For what needs a session of its own, such as migrations: they lock, and set things for the statements after. */
+function checkDirectUrl(value: string): Finding {
+  const finding = checkPostgresUrl(value);
+  const url = parsePostgresUrl(value);
+  if (finding.error || typeof url === 'string' || !isPooled(url)) return finding;
+  return {
+    warnings: [
+      'it leads to a connection pooler, which gives each transaction another session; Neon: the same host without -pooler',
+      ...(finding.warnings ?? []).filter((warning) => !warning.includes('-pooler')),
+    ],
+  };
+}
+
 const isPort = (value: string): boolean => /^[1-9]\d{0,4}$/.test(value) && Number(value) <= 65535;
 
 const checkers: Record<FormatName, (value: string) => Finding> = {
   'http-url': checkHttpUrl,
   'origin-list': checkOriginList,
   'postgres-url': checkPostgresUrl,
+  'postgres-direct-url': checkDirectUrl,
   port: (value) => (isPort(value) ? {} : { error: 'expected a port: a whole number from 1 to 65535' }),
   integer: (value) =>
     /^(0|-?[1-9]\d*)$/.test(value)

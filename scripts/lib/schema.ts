@@ -7,6 +7,7 @@ export const formatNames = [
   'http-url',
   'origin-list',
   'postgres-url',
+  'postgres-direct-url',
   'port',
   'integer',
   'boolean',

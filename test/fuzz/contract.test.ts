@@ -160,7 +160,7 @@ for (const [name, make] of Object.entries({
     formatNames.map((format) => [
       `a long default of format ${format}`,
       (size: number) =>
-        `configMaps: {a: {A: {format: ${format}, default: "${format === 'postgres-url' ? 'postgres://' : ''}${'a.-'.repeat(size)}"}}}`,
+        `configMaps: {a: {A: {format: ${format}, default: "${format.startsWith('postgres') ? 'postgres://' : ''}${'a.-'.repeat(size)}"}}}`,
     ]),
   ),
 })) {
