@@ -5,7 +5,7 @@ import type { KubeObject } from '../scripts/lib/manifest.ts';
 import { type Action, type PlannedObject, withoutNoise } from '../scripts/lib/plan.ts';
 import { splitManifests } from '../scripts/lib/render.ts';
 import { createScrubber } from '../scripts/lib/scrub.ts';
-import { deployment, owned } from './support/objects.ts';
+import { deployment, job, owned } from './support/objects.ts';
 import { plainly } from './support/plan.ts';
 
 const secretName = 'web-2m5hbd84tk';
@@ -43,12 +43,16 @@ const wanted = { ...settings, data: { colour: 'red' } };
 const old = owned('v1', 'Secret', 'web-9ghkt42c7f', { metadata: { uid: 'u-old' } });
 const backend = { ...deployment(), metadata: { ...deployment().metadata } };
 
+const goingAway = job({ metadata: { deletionTimestamp: '2026-03-02T10:00:00Z' } });
+const anotherJob = job({ metadata: { uid: 'u-9' } });
+
 const objects = (): PlannedObject[] => [
   planned('change', 'ConfigMap', 'settings', settings, wanted),
   planned('create', 'Secret', secretName, undefined, owned('v1', 'Secret', secretName)),
   planned('unchanged', 'ConfigMap', 'user', owned('v1', 'ConfigMap', 'user')),
   planned('unchanged', 'Deployment', 'backend', backend),
   planned('prune', 'Secret', old.metadata.name, old),
+  planned('replace', 'Job', 'migrate', job(), job({ spec: { backoffLimit: 2 } })),
 ];
 
 const ground = (parts: Partial<Ground> = {}, list = objects()): Ground => ({
@@ -170,6 +174,32 @@ for (const [what, now, expected] of [
       live: owned('v1', 'Secret', secretName),
     })),
     [],
+  ],
+  [
+    'what an interrupted run has deleted, to create it anew',
+    withObject('migrate', (object) => ({ ...object, action: 'create', uid: undefined, live: undefined })),
+    [],
+  ],
+  ['the same, not gone yet', withObject('migrate', (object) => ({ ...object, live: goingAway })), []],
+  [
+    'what it has created anew',
+    withObject('migrate', (object) => ({ ...object, action: 'unchanged', uid: 'u-9', live: anotherJob })),
+    [],
+  ],
+  [
+    'another object in the place of what was to be replaced',
+    withObject('migrate', (object) => ({ ...object, uid: 'u-9', live: anotherJob })),
+    ['Job/migrate was deleted and created again by strata at 2026-03-01T10:00:00Z'],
+  ],
+  [
+    'what was to be replaced and is to be changed in place',
+    withObject('migrate', (object) => ({ ...object, action: 'change' })),
+    ['Job/migrate was to be: replace; is now: change'],
+  ],
+  [
+    'another outcome of what was to be replaced',
+    withObject('migrate', (object) => ({ ...object, after: job({ spec: { backoffLimit: 9 } }) })),
+    ['Job/migrate the server makes something else of it now: a webhook, a default or its version changed'],
   ],
   [
     'what was to be pruned and is used again',

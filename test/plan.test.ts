@@ -16,10 +16,13 @@ import {
 import { usersOf } from '../scripts/lib/references.ts';
 import type { Manifest } from '../scripts/lib/render.ts';
 import {
+  complete,
   deployment,
   endpointSlice,
   endpoints,
+  failed,
   inventory,
+  job,
   owned,
   partOf,
   pod,
@@ -250,7 +253,41 @@ actions('objects without their inventory make the plan changed', () => {
 
 actions('counts every action, also those that do not occur', () => {
   const plan = makePlan(inputOf([{ rendered: deployment() }], { members: [owned('v1', 'Service', 'old')] }));
-  assert.equal(countActions(plan), { create: 1, change: 0, unchanged: 0, prune: 1, keep: 0 });
+  assert.equal(countActions(plan), { create: 1, change: 0, replace: 0, unchanged: 0, prune: 1, keep: 0 });
+});
+
+const jobs = suite('makePlan, Jobs');
+
+const image = (name: string): Record<string, unknown> => ({
+  template: { metadata: { labels: {} }, spec: { containers: [{ name: 'migrate', image: name }] } },
+});
+const [oldJob, newJob] = ['todo:1', 'todo:2'].map((name) => job({ spec: image(name), status: complete }));
+const immutable = ['spec.template'];
+
+jobs('one with a field that is fixed is replaced by what a new one would be', () => {
+  const plan = makePlan(
+    inputOf([{ rendered: newJob!, dryRun: { outcome: 'accepted', object: newJob!, immutable } }], {
+      members: [oldJob!],
+    }),
+  );
+  const [planned] = plan.objects;
+  assert.equal([shown(plan), plan.isChanged], [['replace Job/migrate'], true]);
+  assert.is(planned!.renewal, 'the server lets nobody change spec.template');
+  assert.equal(planned!.before?.spec, oldJob!.spec);
+  assert.equal(planned!.after?.spec, newJob!.spec);
+  assert.is(planned!.uid, oldJob!.metadata.uid);
+});
+
+jobs('one that is complete and as it should be is left alone', () => {
+  const plan = makePlan(inputOf([{ rendered: oldJob! }], { members: [oldJob!] }));
+  // The dry run of the same manifest.
+  assert.equal([shown(plan), plan.isChanged], [['unchanged Job/migrate'], false]);
+});
+
+jobs('one that failed is replaced by the same', () => {
+  const live = job({ status: failed });
+  const plan = makePlan(inputOf([{ rendered: live }], { members: [live] }));
+  assert.equal([shown(plan), plan.isChanged], [['replace Job/migrate'], true]);
 });
 
 const hashes = suite('makePlan, generated objects');
@@ -434,6 +471,35 @@ for (const [name, row, cluster, expected] of [
     [['refused', 'the server refuses it: Deployment.apps "backend" is invalid']],
   ],
   [
+    'a Job that could only be created anew',
+    { rendered: job(), dryRun: { outcome: 'accepted', object: job(), immutable: ['spec.template'] } },
+    { members: [job()] },
+    [],
+  ],
+  [
+    'the same, when it may not be deleted',
+    { rendered: job(), dryRun: { outcome: 'accepted', object: job(), immutable: ['spec.template'] } },
+    { members: [job({ metadata: { annotations: { 'strata.dev/prevent-deletion': 'true' } } })] },
+    [
+      [
+        'refused',
+        'would have to be deleted and created anew (the server lets nobody change spec.template), but strata.dev/prevent-deletion is set',
+      ],
+    ],
+  ],
+  [
+    'a Job that somebody else made',
+    { rendered: job(), dryRun: { outcome: 'accepted', object: job(), immutable: ['spec.template'] } },
+    { others: [job({ metadata: made('helm') })] },
+    [['not owned', 'exists and was made by helm']],
+  ],
+  [
+    'a Job that is being deleted already',
+    { rendered: job() },
+    { members: [job({ metadata: { deletionTimestamp: '2026-03-01T10:00:00Z' } })] },
+    [],
+  ],
+  [
     'what could not be asked',
     { rendered: deployment(), dryRun: { outcome: 'not validated', reason: 'x' } },
     {},
@@ -480,6 +546,16 @@ adopted('what another inventory or a controller has stays theirs', () => {
   for (const live of [other, controlled]) assert.equal(kinds({ others: [live] }, true), ['not owned']);
 });
 
+adopted('a Job that others made is not replaced', () => {
+  const foreign = job({ metadata: made('helm') });
+  const row: Row = { rendered: job(), dryRun: { outcome: 'accepted', object: job(), immutable } };
+  const input = { ...inputOf([row], { others: [foreign] }), adopt: true };
+  assert.equal(
+    objectionsTo(input).map(({ message }) => message),
+    ['the server lets nobody change spec.template, and what others made is not replaced'],
+  );
+});
+
 adopted('the copy in an annotation makes a Secret a change, and nothing else one', () => {
   const takeover = { entries: [], dropsAnnotation: true };
   for (const [kind, action] of [
@@ -496,5 +572,6 @@ adopted('the copy in an annotation makes a Secret a change, and nothing else one
 noise.run();
 adopted.run();
 actions.run();
+jobs.run();
 hashes.run();
 objections.run();

@@ -6,7 +6,7 @@ import type { Action, Plan, PlannedObject } from '../scripts/lib/plan.ts';
 import { withoutNoise } from '../scripts/lib/plan.ts';
 import { formatPlan, placeLine, planToJson, summaryOf } from '../scripts/lib/report.ts';
 import type { Style } from '../scripts/lib/terminal.ts';
-import { deployment, owned } from './support/objects.ts';
+import { complete, deployment, job, owned } from './support/objects.ts';
 import { plainly } from './support/plan.ts';
 
 const plain = (text: string): string => text;
@@ -106,6 +106,24 @@ text('a change has its unified diff', () => {
   assert.is(shown[0], '~ change Deployment/backend');
   assert.ok(shown.includes('    -  replicas: 2') && shown.includes('    +  replicas: 3'), shown.join('\n'));
   assert.is(shown.at(-1), 'plan: changed (1 to change)');
+});
+
+const replaced = (status: Record<string, unknown> = complete): PlannedObject =>
+  planned('replace', job({ status }), {
+    live: job({ status }),
+    after: withoutNoise(job({ spec: { backoffLimit: 2 } })),
+    renewal: 'it failed, and runs again',
+  });
+
+text('what is replaced says why, and what of it differs', () => {
+  const shown = lines(replaced());
+  assert.equal(shown.slice(0, 2), [
+    '± replace Job/migrate',
+    '    deleted and created anew: it failed, and runs again',
+  ]);
+  assert.ok(shown.includes('    -  backoffLimit: 0') && shown.includes('    +  backoffLimit: 2'));
+  assert.is(shown.at(-1), 'plan: changed (1 to replace)');
+  assert.match(lines(replaced({ active: 1, ready: 1 }))[1]!, 'it still runs, and `up` waits');
 });
 
 text('a new hash is one change, old name → new name, by key', () => {
@@ -231,7 +249,7 @@ json('has a versioned schema, the place, the counts and each object', () => {
     ...place,
     changed: true,
     inventoryMissing: false,
-    summary: { create: 0, change: 1, unchanged: 1, prune: 0, keep: 1 },
+    summary: { create: 0, change: 1, replace: 0, unchanged: 1, prune: 0, keep: 1 },
     objects: [
       {
         action: 'change',
@@ -262,6 +280,14 @@ json('has a versioned schema, the place, the counts and each object', () => {
       },
     ],
   });
+});
+
+json('says why something is replaced, and by what', () => {
+  const { objects, summary } = JSON.parse(JSON.stringify(planToJson(planOf([replaced()]), place)));
+  assert.is(summary.replace, 1);
+  const [{ action, renewal, fields }] = objects;
+  assert.equal([action, renewal], ['replace', 'it failed, and runs again']);
+  assert.equal(fields, [{ path: 'spec.backoffLimit', before: 0, after: 2 }]);
 });
 
 json('names the predecessor, the keys and what could not be asked', () => {

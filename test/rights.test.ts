@@ -3,7 +3,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Connection, Request } from '../scripts/lib/connection.ts';
 import { inventoryOf } from '../scripts/lib/inventory.ts';
-import { type Demand, formatRoles, missingRights, type Right } from '../scripts/lib/rights.ts';
+import { keyOf, referenceOf } from '../scripts/lib/manifest.ts';
+import { type Demand, formatRoles, missingRights, type Right, rightsForUp } from '../scripts/lib/rights.ts';
+import { job } from './support/objects.ts';
 
 const right = (over: Partial<Right> = {}): Right => ({
   verb: 'patch',
@@ -109,5 +111,38 @@ roles('have the verbs of a kind once, names for objects of the cluster alone, an
   assert.match(formatRoles(demand, 'jane'), /kind: User\n {4}name: jane\n/);
 });
 
+const needs = suite('rightsForUp');
+
+const jobs = { group: 'batch', version: 'v1', kind: 'Job', plural: 'jobs', namespaced: true, verbs: [] };
+
+/** Verbs on Jobs, each with the names that it is enough for. */
+function verbsOnJobs(isReplaced: boolean): [string, readonly string[]][] {
+  const live = job();
+  const reference = referenceOf(live);
+  const discovery = { find: () => jobs, preferred: () => jobs, all: () => [jobs], stale: [] };
+  const state = { discovery, namespace: live, parent: undefined, members: [live], history: [] };
+  const known = {
+    state,
+    live: new Map([[keyOf(reference), live]]),
+    replaced: isReplaced ? [reference] : [],
+    surplus: [],
+  };
+  return rightsForUp({ inventory: inventoryOf('prod', 'todo'), discovery, objects: [live], known })
+    .filter(({ resource, lack }) => resource === 'jobs' && lack === undefined)
+    .map(({ verb, names }): [string, readonly string[]] => [verb, names])
+    .sort();
+}
+
+needs('to replace an object, it has to be deleted and created', () => {
+  const always: [string, string[]][] = [
+    ['get', ['migrate']],
+    ['list', []],
+    ['patch', ['migrate']],
+  ];
+  assert.equal(verbsOnJobs(false), always);
+  assert.equal(verbsOnJobs(true), [['create', []], ['delete', ['migrate']], ...always]);
+});
+
 missing.run();
+needs.run();
 roles.run();

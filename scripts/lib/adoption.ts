@@ -98,7 +98,8 @@ export async function dryRunOfTakeover(
   const given = adopts
     ? await dryRun(connection, state, object, { force: true, ownKinds: new Set() })
     : asked;
-  if (given.outcome !== 'accepted') return given;
+  // What is created anew takes nothing over.
+  if (given.outcome !== 'accepted' || given.immutable) return given;
   const result = given.object;
   const applied = applyEntry(result)?.fieldsV1 ?? {};
   const taken = entries.filter((entry) => (adopts ? isMaker(entry, applied) : isClientSide(entry)));

@@ -15,44 +15,23 @@ import {
 import { conditionOf } from './kstatus.ts';
 import { endingOf, type Kubectl, type KubectlResult, runKubectl } from './kubectl.ts';
 import { configMaps, namespaces } from './live.ts';
-import { groupKindOf, type KubeObject, type Reference, referenceOf, textAt, titleOf } from './manifest.ts';
+import { groupKindOf, type KubeObject, referenceOf, textAt, titleOf } from './manifest.ts';
 import { isNamespace } from './plan.ts';
 import type { Manifest } from './render.ts';
+import { makeRoom } from './replacement.ts';
 import { formatDuration, type Session } from './session.ts';
-
-const first = new Set(['Namespace', 'CustomResourceDefinition.apiextensions.k8s.io']);
-const second = new Set([
-  'ServiceAccount',
-  'Role.rbac.authorization.k8s.io',
-  'RoleBinding.rbac.authorization.k8s.io',
-  'ClusterRole.rbac.authorization.k8s.io',
-  'ClusterRoleBinding.rbac.authorization.k8s.io',
-  'ConfigMap',
-  'Secret',
-  'ResourceQuota',
-  'LimitRange',
-  'PersistentVolumeClaim',
-  'StorageClass.storage.k8s.io',
-  'PriorityClass.scheduling.k8s.io',
-]);
-
-const waveNames = ['namespaces and CRDs', 'accounts and config', 'workloads'] as const;
-
-/** 0 to 2: what others need to exist comes first; deleting goes the other way. */
-export function waveOf(reference: Reference): number {
-  const name = groupKindOf(reference);
-  if (first.has(name)) return 0;
-  return second.has(name) ? 1 : 2;
-}
+import { waveNames, waveOf } from './wave.ts';
 
 export interface ApplyOptions {
   overlay: string;
   forceConflicts: boolean;
+  /** Milliseconds that an object that is replaced may take to end and to go. */
+  timeout: number;
 }
 
 /**
  * Server-side apply of the targets, wave by wave. The first refusal ends it.
- * @throws StrataError APPLY_FAILED; PLAN_STALE when an object is not what was compared
+ * @throws StrataError APPLY_FAILED; PLAN_STALE when an object is not what was compared; NOT_HEALTHY, DELETE_FAILED
  */
 export async function applyTargets(
   session: Session,
@@ -65,13 +44,14 @@ export async function applyTargets(
     const own = targets.filter(({ manifest }) => waveOf(referenceOf(manifest.object)) === wave);
     if (own.length === 0) continue;
     session.signal.throwIfAborted();
+    const cleared = await makeRoom(session, connection, own, options);
     const started = session.clock.now();
     session.terminal.live([`  applying ${name} …`]);
-    const shared = own.filter(isThere);
+    const shared = cleared.filter(isThere);
     for (const target of shared) await applyShared(connection, target, options);
-    const discovery = own.some(({ takeover }) => takeover) ? await discover(connection) : undefined;
+    const discovery = cleared.some(({ takeover }) => takeover) ? await discover(connection) : undefined;
     const ready = await Promise.all(
-      own
+      cleared
         .filter((target) => !isThere(target))
         .map((target) => (discovery ? takeOver(connection, discovery, target, options.overlay) : target)),
     );

@@ -22,7 +22,7 @@ export interface SavedTarget extends Reference {
   action: Action;
   /** The object as it was compared; absent for a create. */
   expected?: Expected;
-  /** Digest of what the server makes of it; for a change only, since what is created gets made-up fields. */
+  /** Digest of what the server makes of it; not for a create, which gets made-up fields. */
   outcome?: string;
 }
 
@@ -134,7 +134,7 @@ export function bindingOf(ground: Ground, salt: string, { digest, key }: Keys): 
         ...reference,
         name: shownName(reference, scrubber),
         ...(expected ? { expected: { ...expected, digest: keyed(key, expected.digest) } } : {}),
-        ...(action === 'change' ? { outcome: keyed(key, outcomeOf(planned)) } : {}),
+        ...(action === 'change' || action === 'replace' ? { outcome: keyed(key, outcomeOf(planned)) } : {}),
       };
     }),
   };
@@ -195,6 +195,11 @@ function idsOf<T extends { action: Action; uid: string | undefined }>(
 
 const writersOf = (expected: Expected): string => stableJson(expected.writers);
 
+/** It was deleted, or is about to be gone, to be created anew: an interrupted run of the same plan ended there. */
+const isReplacing = (expected: Expected | undefined, { action, uid, live }: PlannedObject): boolean =>
+  action === 'create' ||
+  (action === 'replace' && uid === expected?.uid && live?.metadata.deletionTimestamp !== undefined);
+
 /** Why one object cannot be treated as the plan says; undefined when it can, or when that was done already. */
 function objectionTo(
   saved: SavedTarget | undefined,
@@ -211,6 +216,7 @@ function objectionTo(
   const { expected } = saved;
   // An interrupted run of the same plan has come this far.
   if (is === 'unchanged' && (then !== 'unchanged' || expected?.uid === now.uid)) return undefined;
+  if (then === 'replace' && isReplacing(expected, now)) return undefined;
   const movement = movementOf(expected, now.live, (object) => {
     if (key) return keyed(key, digestOf(object));
     // Without the bytes of then there is no key: the bookkeeping of the server still tells who wrote.

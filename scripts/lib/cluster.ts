@@ -296,10 +296,12 @@ async function compareAllowed(
       return dryRunOfTakeover(connection, state, object, found, asked[index]!, isTheirs);
     }),
   );
-  const { discovery } = state;
-  const demand = demandOf({ inventory, discovery, objects, known }, state.namespace === undefined);
   const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users, adopt };
   const plan = makePlan(input);
+  const replaced = plan.objects.flatMap(({ action, reference }) => (action === 'replace' ? [reference] : []));
+  const { discovery } = state;
+  const needs = { inventory, discovery, objects, known: { ...known, replaced } };
+  const demand = demandOf(needs, state.namespace === undefined);
   const objections = objectionsTo(input);
   // Who moved an object explains why it meets an objection.
   await examine({ connection, recognized, plan, namespace, rendered, isRefused: objections.length > 0 });

@@ -5,7 +5,7 @@ import { type Arguments, isSet } from './command.ts';
 import { guardsOfPlan, requireAllowed } from './deletions.ts';
 import { expectedOf, movementOf } from './digest.ts';
 import { discover } from './discovery.ts';
-import { moved, readNow, readTargets, staleError, type Target } from './guard.ts';
+import { isWritten, moved, readNow, readTargets, staleError, type Target } from './guard.ts';
 import { isOwned, staysBecause } from './inventory.ts';
 import { withLease } from './lease.ts';
 import { readState, readUsers, usersFor } from './live.ts';
@@ -74,8 +74,11 @@ export async function deploy(
     let pending: Applied;
     try {
       const opening = current.plan.isChanged && (author ?? (await readAuthor(held, connection)));
-      pending = await applyPlan(held, args, current, created, async () => {
-        if (opening) await recorder.open(opening);
+      pending = await applyPlan(held, args, current, created, {
+        timeout,
+        record: async () => {
+          if (opening) await recorder.open(opening);
+        },
       });
       terminal.say('waiting until everything is Current');
       const waiting = session.clock.now();
@@ -154,18 +157,25 @@ interface Applied extends Planned<Destination> {
 }
 
 const isWriting = ({ plan }: Planned<Destination>): boolean =>
-  plan.inventoryIsMissing || plan.objects.some(({ action }) => action === 'create' || action === 'change');
+  plan.inventoryIsMissing || plan.objects.some(isWritten);
+
+interface Undertaking {
+  /** Milliseconds. */
+  timeout: number;
+  /** Begins the entry in the history. */
+  record: () => Promise<void>;
+}
 
 /**
  * Writes inventory and objects, in this order: nothing exists that the inventory does not know. `created` is the
- * namespace when it was made in this run, `record` begins the entry in the history.
+ * namespace when it was made in this run.
  */
 async function applyPlan(
   session: Session,
   args: Arguments,
   planned: Planned<Destination>,
   created: KubeObject | undefined,
-  record: () => Promise<void>,
+  { timeout, record }: Undertaking,
 ): Promise<Applied> {
   const { connection, prepared, rendered, state } = planned;
   const appliedAt = state.parent?.state.appliedAt;
@@ -187,6 +197,7 @@ async function applyPlan(
     await applyTargets(session, prepared.kubectl, connection, targets, {
       overlay: prepared.overlay,
       forceConflicts: isSet(args, 'force-conflicts'),
+      timeout,
     });
   } catch (error) {
     if (created && !session.signal.aborted) await takeBack(session, planned, targets, created);

@@ -16,6 +16,8 @@ export interface Target {
   resourceVersion: string | undefined;
   /** Comes before it is written. */
   takeover?: Takeover | undefined;
+  /** What is there goes first, and what is written is created anew. */
+  isReplaced?: true;
   /** Whatever is there may be written over. */
   isUnguarded?: true;
 }
@@ -67,6 +69,13 @@ export async function readNow(
   return isRecord(found) ? (found as unknown as KubeObject) : undefined;
 }
 
+/** The target of what must not be there until it is written. */
+export const created = (manifest: Manifest): Target => ({
+  manifest,
+  expected: undefined,
+  resourceVersion: undefined,
+});
+
 export function moved(object: KubeObject, movement: string): Problem {
   return { severity: 'error', subject: titleOf(referenceOf(object)), message: `${movement}` };
 }
@@ -79,7 +88,14 @@ export function staleError(problems: readonly Problem[], overlay: string, rest: 
   });
 }
 
-const isWritten = ({ action }: PlannedObject): boolean => action === 'create' || action === 'change';
+export const isWritten = ({ action }: PlannedObject): boolean =>
+  action === 'create' || action === 'change' || action === 'replace';
+
+/** What is to go and is gone, or about to be, has not moved in a way that matters. */
+function isGoing({ action, uid }: PlannedObject, now: KubeObject | undefined): boolean {
+  if (action === 'replace' && now?.metadata.deletionTimestamp) return now.metadata.uid === uid;
+  return (action === 'prune' || action === 'replace') && now === undefined;
+}
 
 /**
  * Reads every object again that the plan writes or prunes, for a person may have looked at the plan for long.
@@ -96,9 +112,7 @@ export async function readTargets(
     touched.map(async (planned) => {
       const now = await readNow(connection, discovery, planned.live ?? planned.manifest!.object);
       const expected = planned.live && expectedOf(planned.live);
-      // What is to go and is gone has not moved in a way that matters.
-      const movement =
-        planned.action === 'prune' && now === undefined ? undefined : movementOf(expected, now);
+      const movement = isGoing(planned, now) ? undefined : movementOf(expected, now);
       return { planned, expected, now, movement };
     }),
   );
@@ -106,9 +120,10 @@ export async function readTargets(
     movement === undefined ? [] : [moved(planned.live ?? planned.manifest!.object, movement)],
   );
   if (problems.length > 0) throw staleError(problems, overlay, 'nothing was changed');
-  return read.flatMap(({ planned: { manifest, action, takeover }, expected, now }) =>
-    manifest === undefined || action === 'prune'
-      ? []
-      : [{ manifest, expected, takeover, resourceVersion: now?.metadata.resourceVersion }],
-  );
+  return read.flatMap(({ planned: { manifest, action, takeover }, expected, now }): Target[] => {
+    if (manifest === undefined || action === 'prune') return [];
+    const resourceVersion = now?.metadata.resourceVersion;
+    if (action !== 'replace') return [{ manifest, expected, takeover, resourceVersion }];
+    return [now ? { manifest, expected, resourceVersion, isReplaced: true } : created(manifest)];
+  });
 }

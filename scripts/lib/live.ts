@@ -4,11 +4,12 @@ import { collectionPath, type Discovery, discover, itemsOf, objectPath, type Res
 import { StrataError } from './errors.ts';
 import { historySelector, isOfHistory, type KeptEntry, readEntry, usersInHistory } from './history.ts';
 import { fieldManager, type Inventory, memberSelector, type ParentState, readParent } from './inventory.ts';
+import { isJob } from './job.ts';
 import {
   groupKindOf,
-  isRecord,
   type KubeObject,
   keyOf,
+  listAt,
   type ManagedFields,
   type Reference,
   referenceOf,
@@ -34,12 +35,16 @@ export interface FieldConflict {
 }
 
 /** What the server said to the dry run of one object. */
-export type DryRun =
+export type DryRun = (
   | { outcome: 'accepted'; object: KubeObject; takeover?: Takeover }
   /** The server could not be asked; the reason in words. */
   | { outcome: 'not validated'; reason: string }
   | { outcome: 'conflict'; conflicts: FieldConflict[] }
-  | { outcome: 'refused'; status: number; message: string };
+  | { outcome: 'refused'; status: number; message: string }
+) & {
+  /** The fields that it does not let change. For a Job the rest is then about one that is created anew. */
+  immutable?: readonly string[];
+};
 
 /** What the cluster holds of one overlay. */
 export interface ClusterState {
@@ -236,7 +241,31 @@ export async function dryRun(
   }
   if (resource.namespaced && state.namespace === undefined)
     return dryRunElsewhere(connection, resource, object);
-  return sendDryRun(connection, resource, object, options.force);
+  const result = await sendDryRun(connection, resource, object, options.force);
+  return result.immutable && isJob(object)
+    ? { ...(await dryRunAnew(connection, resource, object)), immutable: result.immutable }
+    : result;
+}
+
+const standInName = (): string => `strata-dry-run-${randomBytes(5).toString('hex')}`;
+
+/** The one of that name cannot become this: asked under another name, what it is when it is created anew. */
+async function dryRunAnew(connection: Connection, resource: Resource, object: KubeObject): Promise<DryRun> {
+  const { metadata } = object;
+  const stand = { ...object, metadata: { ...metadata, name: standInName() } };
+  const result = await sendDryRun(connection, resource, stand, false);
+  if (result.outcome === 'refused' && result.status === 403) {
+    return {
+      outcome: 'not validated',
+      reason: `it has to be created anew, and a dry run of that is not allowed: ${result.message}`,
+    };
+  }
+  if (result.outcome !== 'accepted') return result;
+  const { object: created } = result;
+  return {
+    outcome: 'accepted',
+    object: { ...created, metadata: { ...created.metadata, name: metadata.name } },
+  };
 }
 
 /**
@@ -248,8 +277,7 @@ async function dryRunElsewhere(
   resource: Resource,
   object: KubeObject,
 ): Promise<DryRun> {
-  const name = `strata-dry-run-${randomBytes(5).toString('hex')}`;
-  const stand = { ...object, metadata: { ...object.metadata, name, namespace: 'default' } };
+  const stand = { ...object, metadata: { ...object.metadata, name: standInName(), namespace: 'default' } };
   const result = await sendDryRun(connection, resource, stand, false);
   if (result.outcome === 'refused' && result.status === 403) {
     return {
@@ -299,14 +327,22 @@ async function tryPatch(
   if (status === 401) throw refusal(connection.context, request, answer);
   const message = textAt(answer.body, 'message') ?? `status ${status}`;
   const conflicts = status === 409 ? conflictsOf(answer.body) : [];
-  return conflicts.length > 0 ? { outcome: 'conflict', conflicts } : { outcome: 'refused', status, message };
+  if (conflicts.length > 0) return { outcome: 'conflict', conflicts };
+  const immutable = immutablesOf(answer.body);
+  return { outcome: 'refused', status, message, ...(immutable.length > 0 ? { immutable } : {}) };
+}
+
+/** None when the server has anything else against it. The words are those of ValidateImmutableField of Kubernetes. */
+function immutablesOf(body: unknown): string[] {
+  const causes = listAt(body, 'details', 'causes');
+  const isImmutable = (cause: unknown): boolean =>
+    /: field is immutable$/.test(textAt(cause, 'message') ?? '');
+  return causes.every(isImmutable) ? causes.map((cause) => textAt(cause, 'field') ?? '') : [];
 }
 
 /** Its words: printManager in managedfields/internal/conflict.go of k8s.io/apimachinery. */
 function conflictsOf(body: unknown): FieldConflict[] {
-  const details = isRecord(body) && isRecord(body.details) ? body.details : {};
-  const causes = Array.isArray(details.causes) ? details.causes : [];
-  return causes
+  return listAt(body, 'details', 'causes')
     .filter((cause) => textAt(cause, 'reason') === 'FieldManagerConflict')
     .map((cause) => {
       const said = textAt(cause, 'message') ?? '';

@@ -8,8 +8,11 @@ import {
   isOwned,
   managersOf,
   ownedFields,
+  preventedText,
+  preventsDeletion,
   staysBecause,
 } from './inventory.ts';
+import { isJob, renewalOf, withoutGenerated } from './job.ts';
 import { type ClusterState, type DryRun, type Takeover, usersFor } from './live.ts';
 import {
   generatedNameOf,
@@ -24,7 +27,8 @@ import {
 import { mentionKey, usersOf } from './references.ts';
 import type { Manifest } from './render.ts';
 
-export type Action = 'create' | 'change' | 'unchanged' | 'prune' | 'keep';
+/** `replace`: deleted and created anew under the same name. Jobs only. */
+export type Action = 'create' | 'change' | 'replace' | 'unchanged' | 'prune' | 'keep';
 
 export interface PlannedObject {
   action: Action;
@@ -47,6 +51,8 @@ export interface PlannedObject {
   usedBy: string[];
   /** Why it is kept although nothing uses it. */
   stays: string | undefined;
+  /** Why it is replaced. */
+  renewal: string | undefined;
   /** Only the list of fields that strata holds changes. */
   isOwnershipOnly: boolean;
   /** Who made it loses it to strata. */
@@ -123,7 +129,9 @@ export function objectionsTo(input: PlanInput): Objection[] {
     const reference = referenceOf(object);
     const subject = titleOf(reference);
     const live = input.live.get(keyOf(reference));
-    if (live?.metadata.deletionTimestamp) {
+    const dryRun = input.dryRuns[index];
+    const renewal = renewalFor(input, live, dryRun);
+    if (live?.metadata.deletionTimestamp && renewal === undefined) {
       const blocked = live.metadata.finalizers?.length
         ? ` (finalizers: ${live.metadata.finalizers.join(', ')})`
         : '';
@@ -152,7 +160,28 @@ export function objectionsTo(input: PlanInput): Objection[] {
         },
       ];
     }
-    const dryRun = input.dryRuns[index];
+    if (isTheirs && isJob(live) && dryRun?.immutable) {
+      return [
+        {
+          kind: 'refused',
+          severity: 'error',
+          subject,
+          message: `the server lets nobody change ${dryRun.immutable.join(', ')}, and what others made is not replaced`,
+          hint: 'delete it or rename yours',
+        },
+      ];
+    }
+    if (live && renewal !== undefined && preventsDeletion(live)) {
+      return [
+        {
+          kind: 'refused',
+          severity: 'error',
+          subject,
+          message: `would have to be deleted and created anew (${renewal}), but ${preventedText}`,
+          hint: 'give the new one another name, or take the annotation away',
+        },
+      ];
+    }
     if (dryRun?.outcome === 'conflict') {
       return dryRun.conflicts.map(
         ({ manager, field, time = appliedAt(live, manager) }): Objection => ({
@@ -183,6 +212,13 @@ const appliedAt = (live: KubeObject | undefined, name: string): string | undefin
   live?.metadata.managedFields?.find(({ manager, operation }) => manager === name && operation === 'Apply')
     ?.time;
 
+/** Why what is there has to be replaced; what others made never is. */
+const renewalFor = (
+  { inventory }: PlanInput,
+  live: KubeObject | undefined,
+  dryRun: DryRun | undefined,
+): string | undefined => (live && isOwned(inventory, live) ? renewalOf(live, dryRun?.immutable) : undefined);
+
 function notOwned(inventory: Inventory, live: KubeObject): string {
   const owner = live.metadata.ownerReferences?.find(({ controller }) => controller === true);
   if (owner) return `exists and belongs to ${owner.kind}/${owner.name}`;
@@ -209,7 +245,10 @@ export function makePlan(input: PlanInput): Plan {
     inventoryIsMissing ||
     objects.some(
       ({ action, isSuperseded }) =>
-        action === 'create' || action === 'change' || (action === 'prune' && !isSuperseded),
+        action === 'create' ||
+        action === 'change' ||
+        action === 'replace' ||
+        (action === 'prune' && !isSuperseded),
     );
   return { objects, inventoryIsMissing, isChanged };
 }
@@ -219,6 +258,7 @@ const nothing = {
   isSuperseded: false,
   usedBy: [],
   stays: undefined,
+  renewal: undefined,
   isOwnershipOnly: false,
   isAdopted: false,
   takeover: undefined,
@@ -245,6 +285,18 @@ function planRendered(
       uid: undefined,
       live: undefined,
       replaces: predecessorOf(reference, predecessors),
+    };
+  }
+  const renewal = renewalFor(input, live, dryRun);
+  if (renewal !== undefined) {
+    return {
+      ...common,
+      action: 'replace',
+      before: withoutGenerated(withoutNoise(live)),
+      after: withoutGenerated(after),
+      uid: live.metadata.uid,
+      live,
+      renewal,
     };
   }
   const before = withoutNoise(live);
@@ -311,7 +363,14 @@ function planSurplus({ inventory, users }: PlanInput, object: KubeObject): Plann
 }
 
 export function countActions(plan: Plan): Record<Action, number> {
-  const counts: Record<Action, number> = { create: 0, change: 0, unchanged: 0, prune: 0, keep: 0 };
+  const counts: Record<Action, number> = {
+    create: 0,
+    change: 0,
+    replace: 0,
+    unchanged: 0,
+    prune: 0,
+    keep: 0,
+  };
   for (const { action } of plan.objects) counts[action]++;
   return counts;
 }

@@ -1,15 +1,17 @@
-import { waveOf } from './apply.ts';
 import { type Connection, refusal } from './connection.ts';
 import { collectionPath, type Discovery, itemsOf, objectPath, type Resource } from './discovery.ts';
 import { StrataError } from './errors.ts';
 import { groupKindOf, type KubeObject, type Reference, referenceOf, textAt, titleOf } from './manifest.ts';
 import { formatDuration, type Session } from './session.ts';
+import { waveOf } from './wave.ts';
 
 /** An object as it was seen: only that very one may be deleted. */
 export interface Doomed {
   reference: Reference;
   resource: Resource;
   uid: string;
+  /** Given where it also has to be as it was. */
+  resourceVersion?: string;
 }
 
 export function doomed(discovery: Discovery, object: KubeObject): Doomed[] {
@@ -22,12 +24,12 @@ export function doomed(discovery: Discovery, object: KubeObject): Doomed[] {
 export type Deletion = 'deleted' | 'gone' | 'replaced';
 
 /**
- * Deletes the object with exactly this uid; its dependents go first.
- * `replaced` means that another object has taken the name since: it stays.
+ * Deletes the object with exactly this uid, and in this version if one is given; its dependents go first.
+ * `replaced` means that another object, or another version, has taken the name since: it stays.
  */
 export async function deleteObject(
   connection: Connection,
-  { reference, resource, uid }: Doomed,
+  { reference, resource, uid, resourceVersion }: Doomed,
 ): Promise<Deletion> {
   const request = {
     method: 'DELETE' as const,
@@ -35,7 +37,7 @@ export async function deleteObject(
     body: {
       apiVersion: 'v1',
       kind: 'DeleteOptions',
-      preconditions: { uid },
+      preconditions: { uid, ...(resourceVersion ? { resourceVersion } : {}) },
       propagationPolicy: 'Foreground',
     },
     // The uid makes it safe to send twice.
@@ -84,7 +86,7 @@ async function stillThere(
   return found.flat();
 }
 
-async function waitUntilGone(
+export async function waitUntilGone(
   session: Session,
   connection: Connection,
   targets: readonly Doomed[],

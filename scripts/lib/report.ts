@@ -2,6 +2,7 @@ import { type Author, compareData, compareFields, hasData, type KeyChange, unifi
 import { guardsOfPlan } from './deletions.ts';
 import { authorOf } from './drift.ts';
 import { listPaths, type Step } from './fields.ts';
+import { isRunning } from './job.ts';
 import { groupOf, titleOf } from './manifest.ts';
 import { type Action, countActions, type Plan, type PlannedObject } from './plan.ts';
 import type { Style } from './terminal.ts';
@@ -16,12 +17,20 @@ export interface Place {
 export const placeLine = (place: Place): string =>
   `overlay ${place.overlay} → context ${place.context} (${place.server}), namespace ${place.namespace}`;
 
-const marks: Record<Action, string> = { create: '+', change: '~', unchanged: '=', prune: '-', keep: '·' };
+const marks: Record<Action, string> = {
+  create: '+',
+  change: '~',
+  replace: '±',
+  unchanged: '=',
+  prune: '-',
+  keep: '·',
+};
 
 function colourOf(style: Style, action: Action): (text: string) => string {
   return {
     create: style.green,
     change: style.yellow,
+    replace: style.yellow,
     unchanged: style.dim,
     prune: style.red,
     keep: style.dim,
@@ -110,11 +119,17 @@ const makersOf = (takeover: PlannedObject['takeover']): string[] => [
   ...new Set(takeover?.entries.map(({ manager = 'an unnamed manager' }) => manager)),
 ];
 
+function renewalLine({ renewal, live }: PlannedObject): string {
+  const wait = live && isRunning(live) ? '; it still runs, and `up` waits until it has ended' : '';
+  return `deleted and created anew: ${renewal}${wait}`;
+}
+
 function detailsOf(planned: PlannedObject, style: Style): string[] {
   const before = planned.replaces?.before ?? planned.before;
   const { after } = planned;
   const lines: string[] = [];
   if (planned.notValidated) lines.push(style.yellow(`not validated: ${planned.notValidated}`));
+  if (planned.renewal) lines.push(style.yellow(renewalLine(planned)));
   lines.push(...takeoverOf(planned).map((line) => style.yellow(line)));
   if (planned.isOwnershipOnly && !planned.isAdopted)
     lines.push('only the list of fields that strata holds changes');
@@ -125,7 +140,7 @@ function detailsOf(planned: PlannedObject, style: Style): string[] {
   }
   if (hasData(after))
     lines.push(...compareData(before, after).flatMap((change) => formatKeyChange(change, style)));
-  if (planned.action === 'change') {
+  if (planned.action === 'change' || planned.action === 'replace') {
     lines.push(...unifiedDiff(before, after).map((line) => colourDiff(line, style)));
     lines.push(...driftOf(planned).map((line) => style.yellow(line)));
   }
@@ -158,6 +173,7 @@ export function summaryOf(plan: Plan): string {
   const shown: [string, number][] = [
     ['to create', counts.create - replacements],
     ['to change', counts.change + replacements],
+    ['to replace', counts.replace],
     ['unchanged', counts.unchanged],
     ['to prune', counts.prune],
     ['kept', counts.keep],
@@ -191,6 +207,7 @@ export function planToJson(plan: Plan, place: Place): unknown {
         superseded: planned.isSuperseded || undefined,
         usedBy: planned.usedBy.length > 0 ? planned.usedBy : undefined,
         stays: planned.stays,
+        renewal: planned.renewal,
         notValidated: planned.notValidated,
         ownershipOnly: planned.isOwnershipOnly || undefined,
         adopted: planned.isAdopted || undefined,
@@ -201,7 +218,9 @@ export function planToJson(plan: Plan, place: Place): unknown {
             ? compareData(before, after, findAuthor(planned))
             : undefined,
         fields:
-          planned.action === 'change' ? compareFields(planned.before, after, findAuthor(planned)) : undefined,
+          planned.action === 'change' || planned.action === 'replace'
+            ? compareFields(planned.before, after, findAuthor(planned))
+            : undefined,
       };
     }),
   };

@@ -88,6 +88,8 @@ export interface NeedsOfUp {
     state: ClusterState;
     /** By `keyOf`. */
     live: ReadonlyMap<string, KubeObject>;
+    /** What is deleted and created anew, where the server was asked for a plan. */
+    replaced?: readonly Reference[];
     /** Owned objects that are no longer rendered. */
     surplus: readonly { reference: Reference; isUsed: boolean }[];
   };
@@ -111,6 +113,12 @@ export function rightsForUp({ inventory, discovery, objects, known }: NeedsOfUp)
       if (!known?.live.has(keyOf(reference))) rights.add(kind, ['create']);
       if (!passive.has(groupKindOf(reference))) rights.add(kind, ['watch'], [], watching);
     }
+  }
+  for (const reference of known?.replaced ?? []) {
+    const kind = discovery.preferred(groupKindOf(reference));
+    if (kind === undefined) continue;
+    rights.add(kind, ['create']);
+    rights.add(kind, ['delete'], [reference.name]);
   }
   const surplus = known?.surplus ?? [];
   for (const { reference, isUsed } of surplus) {

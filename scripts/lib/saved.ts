@@ -131,7 +131,8 @@ const isSavedPlan = has({
   }),
   targets: each(
     has({
-      action: (value) => ['create', 'change', 'unchanged', 'prune', 'keep'].includes(String(value)),
+      action: (value) =>
+        ['create', 'change', 'replace', 'unchanged', 'prune', 'keep'].includes(String(value)),
       group: 'text',
       kind: 'text',
       namespace: 'text',

@@ -118,6 +118,27 @@ export function deployment(parts: Parts & { status?: Record<string, unknown> } =
   });
 }
 
+/** A Job that was just created; `status` says what became of it. */
+export function job(parts: Parts = {}): KubeObject {
+  const { spec, ...rest } = parts;
+  return owned('batch/v1', 'Job', 'migrate', {
+    status: {},
+    ...rest,
+    spec: { backoffLimit: 0, template: podTemplate, ...spec },
+  });
+}
+
+export const complete = {
+  succeeded: 1,
+  ready: 0,
+  conditions: [{ type: 'Complete', status: 'True', reason: 'CompletionsReached' }],
+};
+
+export const failed = {
+  failed: 1,
+  conditions: [{ type: 'Failed', status: 'True', reason: 'BackoffLimitExceeded' }],
+};
+
 const ownedBy = (apiVersion: string, kind: string, name: string): unknown[] => [
   {
     apiVersion,

@@ -8,6 +8,7 @@ export const plainly: Omit<PlannedObject, 'action' | 'reference' | 'before' | 'a
     isSuperseded: false,
     usedBy: [],
     stays: undefined,
+    renewal: undefined,
     isOwnershipOnly: false,
     isAdopted: false,
     takeover: undefined,

@@ -1,6 +1,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import * as assert from 'uvu/assert';
+import { type KubeObject, textAt } from '../../scripts/lib/manifest.ts';
 import { formatYaml } from '../../scripts/lib/yaml.ts';
+import type { Outcome } from './cluster.ts';
 import type { Deployment } from './deployment.ts';
 
 const labels = { app: 'web' };
@@ -51,6 +54,58 @@ export function writeSmallTree(deployment: Deployment, more: Record<string, obje
   );
   deployment.values.clear();
   deployment.setSecret('WEB_TOKEN', 'token-of-the-small-tree');
+}
+
+export interface JobParts {
+  /** As docs/sandbox.md has it. */
+  simulate?: string;
+  delay?: string;
+  annotations?: Record<string, string>;
+  name?: string;
+}
+
+/** Its image is set along with that of the Deployment. */
+export const webJob = ({
+  simulate,
+  delay = '5s',
+  annotations = {},
+  name = 'migrate',
+}: JobParts = {}): Record<string, unknown> => ({
+  apiVersion: 'batch/v1',
+  kind: 'Job',
+  metadata: { name, annotations },
+  spec: {
+    backoffLimit: 0,
+    template: {
+      metadata: simulate
+        ? { annotations: { 'strata.dev/simulate': simulate, 'strata.dev/simulate-delay': delay } }
+        : {},
+      spec: {
+        restartPolicy: 'Never',
+        containers: [{ name: 'migrate', image: 'web:1', envFrom: [{ secretRef: { name: 'web' } }] }],
+      },
+    },
+  },
+});
+
+/** Of the Job and the Deployment. */
+export function setImage(deployment: Deployment, newTag: string): void {
+  deployment.kustomize((kustomization) => {
+    kustomization.images = [{ name: 'web', newTag }];
+  });
+}
+
+export const imageOf = (object: KubeObject | undefined): string | undefined =>
+  textAt(object, 'spec', 'template', 'spec', 'containers', 0, 'image');
+
+/** Each text comes after the one before it. */
+export function assertOrder({ stderr }: Outcome, ...texts: string[]): void {
+  let from = 0;
+  for (const text of texts) {
+    const index = stderr.indexOf(text, from);
+    assert.ok(index >= 0, `${text} is not there, or not after what comes before it:\n${stderr}`);
+    from = index + text.length;
+  }
 }
 
 /** A kubectl before the real one in PATH: it runs the lines once, just before the first call that `pattern` matches. */
