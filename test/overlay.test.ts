@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   diskTreeFiles,
+  findLine,
   listOverlays,
   readLayers,
   readNamespace,
@@ -128,6 +129,22 @@ layers('go depth-first through resources, then components, then the folder itsel
     'components/c',
     'overlays/o',
   ]);
+});
+
+layers('findLine: in manifests, patches and kustomizations, wherever they are included from', async () => {
+  const files = {
+    'overlays/o/kustomization.yaml': `resources: [../../base]\npatches:\n  - path: job.yaml\n  - patch: |-\n      inline: 1\n`,
+    'overlays/o/job.yaml': 'kind: Job\nannotations:\n  run: before\n',
+    'base/kustomization.yaml': 'resources: [job.yaml, https://example.com/x]\n',
+    'base/job.yaml': 'run: after\n\nrun: later\n',
+  };
+  await withTree(files, async (root) => {
+    const find = (...words: string[]) => findLine(diskTreeFiles(root), 'overlays/o', words);
+    assert.equal(await find('run:', 'before'), { file: 'overlays/o/job.yaml', line: 3 });
+    assert.equal(await find('run:', 'later'), { file: 'base/job.yaml', line: 3 });
+    assert.equal(await find('inline', '1'), { file: 'overlays/o/kustomization.yaml', line: 5 });
+    assert.is(await find('run:', 'never'), undefined);
+  });
 });
 
 layers('follow a folder outside of the tree', async () => {

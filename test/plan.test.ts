@@ -290,6 +290,14 @@ jobs('one that failed is replaced by the same', () => {
   assert.equal([shown(plan), plan.isChanged], [['replace Job/migrate'], true]);
 });
 
+jobs('on the way back it is kept as it is, or not there', () => {
+  const row: Row = { rendered: oldJob!, dryRun: { outcome: 'left alone' } };
+  const plan = makePlan(inputOf([row], { members: [newJob!] }));
+  assert.equal([shown(plan), plan.isChanged], [['keep Job/migrate'], false]);
+  assert.match(plan.objects[0]!.stays!, 'on the way back');
+  assert.equal(makePlan(inputOf([row])).objects, []);
+});
+
 const hashes = suite('makePlan, generated objects');
 
 hashes('a new hash takes the place of the old one, which its users keep', () => {
@@ -497,6 +505,12 @@ for (const [name, row, cluster, expected] of [
     'a Job that is being deleted already',
     { rendered: job() },
     { members: [job({ metadata: { deletionTimestamp: '2026-03-01T10:00:00Z' } })] },
+    [],
+  ],
+  [
+    'what is left alone, whatever it is',
+    { rendered: job(), dryRun: { outcome: 'left alone' } },
+    { others: [job({ metadata: made('helm') })] },
     [],
   ],
   [

@@ -123,6 +123,19 @@ whole('an empty render is refused', () => {
   assert.equal(findings([]), ['overlay: renders nothing']);
 });
 
+whole('strata.dev/run has one value, and is for workloads; the words say what to look for', () => {
+  const migrate = (kind: string, value: string): KubeObject => ({
+    apiVersion: 'batch/v1',
+    kind,
+    metadata: { name: 'migrate', namespace: 'todo', annotations: { 'strata.dev/run': value } },
+  });
+  assert.equal(findings([...good, migrate('Job', 'before')]), []);
+  const [finding] = verify(manifestsOf([...good, migrate('Job', 'after')]), expected);
+  assert.is(finding?.message, 'strata.dev/run is "after"; the only value is before');
+  assert.equal(finding?.words, ['strata.dev/run', 'after']);
+  assert.is(finding?.hint, 'write strata.dev/run: before on a workload, or take it away');
+});
+
 const identity = suite('verify, identity');
 
 const elsewhere = { ...account, metadata: { name: 'x', namespace: 'other' } };

@@ -20,13 +20,15 @@ import { isNamespace } from './plan.ts';
 import type { Manifest } from './render.ts';
 import { makeRoom } from './replacement.ts';
 import { formatDuration, type Session } from './session.ts';
-import { waveNames, waveOf } from './wave.ts';
+import { applyWaveOf, isAhead, waveNames } from './wave.ts';
 
 export interface ApplyOptions {
   overlay: string;
   forceConflicts: boolean;
   /** Milliseconds that an object that is replaced may take to end and to go. */
   timeout: number;
+  /** Returns when all of a wave is Current that others wait for. */
+  waitForWave: (wave: number) => Promise<void>;
 }
 
 /**
@@ -41,7 +43,9 @@ export async function applyTargets(
   options: ApplyOptions,
 ): Promise<void> {
   for (const [wave, name] of waveNames.entries()) {
-    const own = targets.filter(({ manifest }) => waveOf(referenceOf(manifest.object)) === wave);
+    // Whether or not there was anything to apply: what an earlier run has begun may still be at it.
+    if (isAhead(wave - 1)) await options.waitForWave(wave - 1);
+    const own = targets.filter(({ manifest }) => applyWaveOf(manifest.object) === wave);
     if (own.length === 0) continue;
     session.signal.throwIfAborted();
     const cleared = await makeRoom(session, connection, own, options);

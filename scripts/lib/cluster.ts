@@ -9,6 +9,7 @@ import { isAdoptable, staysBecause } from './inventory.ts';
 import { type Context, isLocal, readKubeconfig } from './kubeconfig.ts';
 import {
   type ClusterState,
+  type DryRun,
   dryRun,
   type Ground,
   holderOfNodePort,
@@ -285,12 +286,15 @@ async function compareAllowed(
   );
   const [{ live, users, known }, ...asked] = await Promise.all([
     readKnown(connection, prepared, state, rendered.manifests),
-    ...objects.map((object) => dryRun(connection, state, object, { force, ownKinds })),
+    ...rendered.manifests.map(({ object, isLeftAlone }): DryRun | Promise<DryRun> =>
+      isLeftAlone ? { outcome: 'left alone' } : dryRun(connection, state, object, { force, ownKinds }),
+    ),
   ]);
   const dryRuns = await Promise.all(
     objects.map((object, index) => {
       const found = live.get(keyOf(referenceOf(object)));
       if (found === undefined || isNamespace(referenceOf(object))) return asked[index]!;
+      if (asked[index]!.outcome === 'left alone') return asked[index]!;
       const isTheirs = isForeign(inventory, found);
       if (isTheirs && !(adopt && isAdoptable(inventory, found))) return asked[index]!;
       return dryRunOfTakeover(connection, state, object, found, asked[index]!, isTheirs);

@@ -5,8 +5,10 @@ import { type Arguments, isSet } from './command.ts';
 import { guardsOfPlan, requireAllowed } from './deletions.ts';
 import { expectedOf, movementOf } from './digest.ts';
 import { discover } from './discovery.ts';
+import { StrataError } from './errors.ts';
 import { isWritten, moved, readNow, readTargets, staleError, type Target } from './guard.ts';
 import { isOwned, staysBecause } from './inventory.ts';
+import { readinessOf } from './kstatus.ts';
 import { withLease } from './lease.ts';
 import { readState, readUsers, usersFor } from './live.ts';
 import { generatedNameOf, groupKindOf, type KubeObject, keyOf, referenceOf, titleOf } from './manifest.ts';
@@ -19,6 +21,7 @@ import { requireRights } from './rights.ts';
 import { formatDuration, type Session } from './session.ts';
 import { readVersion } from './version.ts';
 import { waitUntilCurrent } from './wait.ts';
+import { applyWaveOf } from './wave.ts';
 
 export interface DeployOptions {
   /** The npm script, for the command to type next. */
@@ -76,6 +79,7 @@ export async function deploy(
       const opening = current.plan.isChanged && (author ?? (await readAuthor(held, connection)));
       pending = await applyPlan(held, args, current, created, {
         timeout,
+        began,
         record: async () => {
           if (opening) await recorder.open(opening);
         },
@@ -85,7 +89,7 @@ export async function deploy(
       await waitUntilCurrent(held, connection, {
         inventory: prepared.inventory,
         discovery: pending.state.discovery,
-        objects: rendered.manifests.map(({ object }) => object),
+        objects: rendered.manifests.flatMap(({ object, isLeftAlone }) => (isLeftAlone ? [] : [object])),
         timeout,
         began,
       });
@@ -162,6 +166,8 @@ const isWriting = ({ plan }: Planned<Destination>): boolean =>
 interface Undertaking {
   /** Milliseconds. */
   timeout: number;
+  /** Milliseconds since the epoch by the server's clock. */
+  began: number;
   /** Begins the entry in the history. */
   record: () => Promise<void>;
 }
@@ -175,7 +181,7 @@ async function applyPlan(
   args: Arguments,
   planned: Planned<Destination>,
   created: KubeObject | undefined,
-  { timeout, record }: Undertaking,
+  { timeout, began, record }: Undertaking,
 ): Promise<Applied> {
   const { connection, prepared, rendered, state } = planned;
   const appliedAt = state.parent?.state.appliedAt;
@@ -185,6 +191,7 @@ async function applyPlan(
   }
 
   let targets: Target[] = [];
+  let hasRun = false;
   try {
     targets = await targetsOf(planned, created);
     const groupKinds = [
@@ -198,9 +205,15 @@ async function applyPlan(
       overlay: prepared.overlay,
       forceConflicts: isSet(args, 'force-conflicts'),
       timeout,
+      waitForWave: async (wave) => {
+        const ahead = unfinishedIn(planned, wave);
+        if (ahead.length === 0) return;
+        hasRun = true;
+        await waitAhead(session, planned, ahead, { timeout, began });
+      },
     });
   } catch (error) {
-    if (created && !session.signal.aborted) await takeBack(session, planned, targets, created);
+    if (created && !hasRun && !session.signal.aborted) await takeBack(session, planned, targets, created);
     throw error;
   }
   // A kind that came with the overlay was not known before.
@@ -214,6 +227,35 @@ async function applyPlan(
     isStale: true,
     appliedAt: new Date().toISOString(),
   };
+}
+
+/** What of a wave is written, or is not known to be Current. */
+const unfinishedIn = ({ plan }: Planned<Destination>, wave: number): KubeObject[] =>
+  plan.objects.flatMap((planned) => {
+    const { manifest, live } = planned;
+    if (manifest === undefined || applyWaveOf(manifest.object) !== wave) return [];
+    return isWritten(planned) || readinessOf(live).status !== 'Current' ? [manifest.object] : [];
+  });
+
+/** @throws StrataError NOT_HEALTHY when one of them fails or takes too long */
+async function waitAhead(
+  session: Session,
+  { connection, prepared, state }: Planned<Destination>,
+  objects: readonly KubeObject[],
+  { timeout, began }: Pick<Undertaking, 'timeout' | 'began'>,
+): Promise<void> {
+  const titles = objects.map((object) => titleOf(referenceOf(object))).join(', ');
+  session.terminal.say(`  waiting for ${titles}`);
+  const { inventory } = prepared;
+  const { discovery } = state;
+  try {
+    await waitUntilCurrent(session, connection, { inventory, discovery, objects, timeout, began });
+  } catch (error) {
+    if (!(error instanceof StrataError) || error.code !== 'NOT_HEALTHY') throw error;
+    const { message, problems, hint = '' } = error;
+    const rest = `what comes after ${titles} was left as it is`;
+    throw new StrataError('NOT_HEALTHY', `${message}; ${rest}`, { problems, hint, cause: error });
+  }
 }
 
 /**

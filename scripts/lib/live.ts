@@ -41,6 +41,8 @@ export type DryRun = (
   | { outcome: 'not validated'; reason: string }
   | { outcome: 'conflict'; conflicts: FieldConflict[] }
   | { outcome: 'refused'; status: number; message: string }
+  /** Nobody asked: it stays as it is. */
+  | { outcome: 'left alone' }
 ) & {
   /** The fields that it does not let change. For a Job the rest is then about one that is created anew. */
   immutable?: readonly string[];

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Problem, StrataError, systemCode, throwOnErrors } from './errors.ts';
-import { isRecord } from './manifest.ts';
+import { isRecord, listAt, textAt } from './manifest.ts';
 import { nearest } from './nearest.ts';
 import { type Place, readYaml, type YamlFile } from './yaml.ts';
 
@@ -169,6 +169,28 @@ export async function readLayers(files: TreeFiles, folder: string): Promise<Laye
   await walkFolder(walk, folder, undefined, []);
   throwOnErrors('TREE_INVALID', `${folder} does not hang together`, walk.problems);
   return walk.layers;
+}
+
+/** The first line with all these words among the manifests, patches and kustomizations of an overlay. */
+export async function findLine(
+  files: TreeFiles,
+  folder: string,
+  words: readonly string[],
+): Promise<Place | undefined> {
+  for (const layer of await readLayers(files, folder)) {
+    const { data, file } = layer.kustomization;
+    const named = [
+      ...listAt(data, 'resources'),
+      ...listAt(data, 'patches').map((patch) => textAt(patch, 'path')),
+    ].flatMap((entry) => (typeof entry === 'string' ? [path.posix.join(layer.folder, entry)] : []));
+    for (const candidate of [...named, file]) {
+      if ((await files.kindOf(candidate)) !== 'file') continue;
+      const lines = (await files.read(candidate))?.split('\n') ?? [];
+      const index = lines.findIndex((line) => words.every((word) => line.includes(word)));
+      if (index >= 0) return { file: candidate, line: index + 1 };
+    }
+  }
+  return undefined;
 }
 
 /** Names of the folders in overlays/ that have a kustomization, sorted. */

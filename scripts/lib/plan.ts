@@ -130,6 +130,7 @@ export function objectionsTo(input: PlanInput): Objection[] {
     const subject = titleOf(reference);
     const live = input.live.get(keyOf(reference));
     const dryRun = input.dryRuns[index];
+    if (dryRun?.outcome === 'left alone') return [];
     const renewal = renewalFor(input, live, dryRun);
     if (live?.metadata.deletionTimestamp && renewal === undefined) {
       const blocked = live.metadata.finalizers?.length
@@ -235,9 +236,12 @@ export const isNamespace = (reference: Reference): boolean =>
 export function makePlan(input: PlanInput): Plan {
   const surplus = surplusOf(input.inventory, input.state.members, input.manifests);
   const predecessors = inOrderOfUse(surplus, input.live);
-  const rendered = input.manifests.map((manifest, index) =>
-    planRendered(input, predecessors, manifest, input.dryRuns[index]!),
-  );
+  const rendered = input.manifests.flatMap((manifest, index) => {
+    const dryRun = input.dryRuns[index]!;
+    return dryRun.outcome === 'left alone'
+      ? planLeftAlone(input, manifest)
+      : planRendered(input, predecessors, manifest, dryRun);
+  });
   const leftover = surplus.map((object) => planSurplus(input, object));
   const objects = [...rendered, ...leftover];
   const inventoryIsMissing = input.state.parent === undefined && input.state.members.length > 0;
@@ -264,6 +268,25 @@ const nothing = {
   takeover: undefined,
   notValidated: undefined,
 };
+
+function planLeftAlone({ live }: PlanInput, { object }: Manifest): PlannedObject[] {
+  const reference = referenceOf(object);
+  const found = live.get(keyOf(reference));
+  if (found === undefined) return [];
+  return [
+    {
+      ...nothing,
+      action: 'keep',
+      reference,
+      before: withoutNoise(found),
+      after: undefined,
+      manifest: undefined,
+      uid: found.metadata.uid,
+      live: found,
+      stays: 'nothing of it runs again on the way back',
+    },
+  ];
+}
 
 function planRendered(
   input: PlanInput,

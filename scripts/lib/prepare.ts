@@ -13,7 +13,7 @@ import {
 import { type Inventory, inventoryOf } from './inventory.ts';
 import { checkKubectlVersion, findKubectl, type Kubectl } from './kubectl.ts';
 import { listAt, textAt } from './manifest.ts';
-import { diskTreeFiles, readLayers, readNamespace, resolveOverlay } from './overlay.ts';
+import { diskTreeFiles, findLine, readLayers, readNamespace, resolveOverlay } from './overlay.ts';
 import { type Rendered, render } from './render.ts';
 import { readRunningSandbox, type SandboxInfo } from './sandbox.ts';
 import type { Session } from './session.ts';
@@ -132,12 +132,19 @@ export async function renderVerified(session: Session, prepared: Prepared): Prom
   await checkKubectlVersion(session, prepared.kubectl);
   const folder = writeRunFolder(session, (target) => filesFor(prepared, target));
   const rendered = await render(session, prepared.kubectl, folder);
-  const problems = verify(rendered.manifests, {
+  const findings = verify(rendered.manifests, {
     namespace: prepared.namespace,
     generated: prepared.generated,
     images: prepared.images,
     external: prepared.contract.external,
   });
+  const overlayFolder = path.relative(session.root, prepared.overlayFolder);
+  const problems = await Promise.all(
+    findings.map(async ({ words, ...problem }): Promise<Problem> => {
+      const place = words && (await findLine(diskTreeFiles(session.root), overlayFolder, words));
+      return { ...problem, ...place };
+    }),
+  );
   throwOnErrors(
     'VERIFY_FAILED',
     `what overlay ${prepared.overlay} renders is not what was meant`,

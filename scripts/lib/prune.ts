@@ -61,7 +61,7 @@ export async function deleteAll(
   timeout: number,
 ): Promise<void> {
   const deadline = session.clock.now() + timeout;
-  for (const wave of [2, 1, 0]) {
+  for (const wave of [4, 1, 0]) {
     const own = targets.filter(({ reference }) => waveOf(reference) === wave);
     if (own.length === 0) continue;
     session.signal.throwIfAborted();

@@ -8,6 +8,8 @@ import { ManifestError } from './yaml.ts';
 export interface Manifest {
   object: KubeObject;
   text: string;
+  /** The live object stays as it is, if there is one. */
+  isLeftAlone?: true;
 }
 
 export interface Rendered {

@@ -12,6 +12,7 @@ import type { KubeObject } from './manifest.ts';
 import type { Destination } from './prepare.ts';
 import type { Manifest } from './render.ts';
 import type { Session } from './session.ts';
+import { isJobAhead } from './wave.ts';
 
 /** @throws StrataError CLUSTER_REFUSED when the history may not be read */
 export function historyOf(
@@ -66,7 +67,11 @@ export async function planRollback<From extends Destination>(
   entry: KeptEntry,
 ): Promise<Planned<From>> {
   const started = session.clock.now();
-  const manifests = await loadManifests(connection, destination.inventory, entry);
+  const stored = await loadManifests(connection, destination.inventory, entry);
+  // A migration of that time would meet a database that is further on. The manifest stays: it tells the deployments apart.
+  const manifests = stored.map((manifest) =>
+    isJobAhead(manifest.object) ? { ...manifest, isLeftAlone: true as const } : manifest,
+  );
   const opened = {
     connection,
     ground: Promise.resolve(ground),

@@ -12,6 +12,7 @@ import {
 } from './manifest.ts';
 import { dataKeysOf, mentionKey, mentionsOf } from './references.ts';
 import type { Manifest } from './render.ts';
+import { runAnnotation, runFaultOf } from './wave.ts';
 
 export interface Expectation {
   namespace: string;
@@ -26,6 +27,11 @@ const dataLimit = 1024 * 1024;
 /** etcd's default request limit, in bytes. */
 const objectLimit = 1.5 * 1024 * 1024;
 
+export interface Finding extends Problem {
+  /** They stand together in the line of the tree that is to blame. */
+  words?: readonly string[];
+}
+
 const problem = (subject: string, message: string, hint?: string): Problem => ({
   severity: 'error',
   subject,
@@ -37,7 +43,7 @@ const problem = (subject: string, message: string, hint?: string): Problem => ({
  * Proves that what was rendered is what was meant. Every finding, without values.
  * An empty list means: every value arrived unchanged, every reference resolves, nothing is empty or twice.
  */
-export function verify(manifests: readonly Manifest[], expected: Expectation): Problem[] {
+export function verify(manifests: readonly Manifest[], expected: Expectation): Finding[] {
   const objects = manifests.map(({ object }) => object);
   if (objects.length === 0) {
     return [problem('overlay', 'renders nothing', 'add the base to `resources` of the overlay')];
@@ -46,9 +52,21 @@ export function verify(manifests: readonly Manifest[], expected: Expectation): P
     ...verifyIdentity(objects, expected.namespace),
     ...expected.generated.flatMap((generated) => verifyValues(objects, generated, expected.namespace)),
     ...verifyReferences(objects, expected),
+    ...verifyRun(objects),
     ...manifests.flatMap(verifySize),
     ...expected.images.flatMap((image) => verifyImage(objects, image)),
   ];
+}
+
+function verifyRun(objects: readonly KubeObject[]): Finding[] {
+  return objects.flatMap((object) => {
+    const fault = runFaultOf(object);
+    if (fault === undefined) return [];
+    const hint = `write ${runAnnotation}: before on a workload, or take it away`;
+    return [
+      { ...problem(titleOf(referenceOf(object)), fault.message, hint), words: [runAnnotation, fault.value] },
+    ];
+  });
 }
 
 function verifyIdentity(objects: readonly KubeObject[], namespace: string): Problem[] {
