@@ -143,10 +143,12 @@ const overlays = overlaysOf('.');
 const allOverlays = trees.flatMap(overlaysOf);
 const treeOf = (overlay: string): string => path.posix.join(overlay, '../..');
 const inBase = (file: string): boolean => /^(examples\/[^/]+\/)?base\//.test(file);
-const manifestFiles = [
+const treeFiles = [
   'components',
   ...trees.flatMap((tree) => ['base', 'overlays'].map((folder) => path.posix.join(tree, folder))),
 ].flatMap(filesBelow);
+const isReadme = (file: string): boolean => /^components\/[^/]+\/README\.md$/.test(file);
+const manifestFiles = treeFiles.filter((file) => !isReadme(file));
 const kustomizationFiles = manifestFiles.filter((file) => path.basename(file) === 'kustomization.yaml');
 const contractFiles = manifestFiles.filter((file) => path.basename(file) === 'strata.yaml');
 const objectFiles = manifestFiles.filter(
@@ -157,6 +159,7 @@ const documents = [
   'README.md',
   ...filesBelow('docs'),
   ...examples.map((example) => `${example}/README.md`),
+  ...treeFiles.filter(isReadme),
 ].filter((file) => file.endsWith('.md') && inTree(file));
 const scripts = Object.keys(JSON.parse(read('package.json')).scripts);
 
@@ -341,9 +344,9 @@ text('list items are indented by two spaces below their key', () => {
   none(offenders, 'wrong indentation');
 });
 
-text('folders below base, overlays and components hold YAML only', () => {
+text('folders below base, overlays and components hold YAML only, and a README', () => {
   none(
-    manifestFiles.filter((file) => !file.endsWith('.yaml')),
+    treeFiles.filter((file) => !file.endsWith('.yaml') && !isReadme(file)),
     'not YAML',
   );
 });
@@ -484,7 +487,7 @@ kustomizations('a base decides nothing that depends on the place', () => {
 });
 
 kustomizations('overlays compose: they hold no full workload', () => {
-  for (const file of objectFiles.filter((file) => !inBase(file))) {
+  for (const file of objectFiles.filter((file) => /^(examples\/[^/]+\/)?overlays\//.test(file))) {
     const object: Manifest = parse(read(file));
     if (!workloadKinds.includes(object.kind)) continue;
     assert.ok(patchFiles.includes(file), `${file} is a workload of its own`);

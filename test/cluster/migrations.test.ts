@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { at, type KubeObject, textAt } from '../../scripts/lib/manifest.ts';
+import { at, type KubeObject, stringsAt, textAt } from '../../scripts/lib/manifest.ts';
 import { concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
 import {
   assertOrder,
@@ -196,6 +196,41 @@ migrations('a word that the annotation does not know is refused, with its line',
       /error: overlays\/minikube\/job\.yaml:\d+ {2}Job\/migrate: strata\.dev\/run is "first"; the only value is before/,
     );
     assert.match(stderr, '[VERIFY_FAILED]');
+    assert.is(await deployment.get('namespace', deployment.namespace), undefined);
+  }),
+);
+
+migrations('the component: its image, its URL, restricted Pod Security, and down takes it all', () =>
+  withDeployment({}, async (deployment) => {
+    deployment.kustomize((kustomization) => {
+      kustomization.components = ['../../components/migrations'];
+    });
+    const missing = await deployment.expect(2, 'up');
+    assert.match(missing.stderr, /DIRECT_DATABASE_URL.*is missing/);
+    deployment.setSecret(
+      'DIRECT_DATABASE_URL',
+      'postgresql+asyncpg://todo:n0tTh3Direct0ne@ep-a-pooler.eu.aws.neon.tech/todo?ssl=require&prepared_statement_cache_size=0',
+    );
+    assert.match(
+      (await deployment.strata('env')).stderr,
+      /DIRECT_DATABASE_URL.*leads to a connection pooler/,
+    );
+    const url = 'postgresql+asyncpg://todo:n0tTh3Pooled0ne@db.strata.test/todo?ssl=require';
+    deployment.setSecret('DIRECT_DATABASE_URL', url);
+    const { stderr } = await deployment.expect(0, 'up', ['--image', 'todo-backend=todo-backend:7']);
+    assert.not.match(stderr, /warning|PodSecurity/);
+    const done = await getJob(deployment);
+    const backend = await deployment.get('deployment', 'backend');
+    assert.equal([imageOf(done), imageOf(backend)], ['todo-backend:7', 'todo-backend:7']);
+    assertBefore(done, backend);
+    const [name] = await deployment.generated('Secret', 'migrations-secrets');
+    const data = stringsAt(await deployment.get('secret', name!), 'data');
+    assert.equal(Object.keys(data), ['DATABASE_URL']);
+    assert.is(Buffer.from(data.DATABASE_URL!, 'base64').toString(), url);
+    const endpoints = await deployment.kubectl(['get', 'endpointslices', '-o', 'json']);
+    assert.not.match(endpoints, '"name": "migrate-');
+    await deployment.expect(0, 'diff', ['--image', 'todo-backend=todo-backend:7']);
+    await deployment.expect(0, 'down');
     assert.is(await deployment.get('namespace', deployment.namespace), undefined);
   }),
 );
