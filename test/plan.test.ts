@@ -372,9 +372,9 @@ const objections = suite('objectionsTo');
 const conflict: DryRun = {
   outcome: 'conflict',
   conflicts: [
-    { manager: 'kubectl-edit', field: '.spec.replicas', time: '2026-03-01T10:00:00Z' },
+    { manager: 'kubectl-edit', field: '.spec.replicas' },
     { manager: 'argocd', field: '.spec.paused' },
-    { manager: 'flux', field: '.spec.paused', time: '' },
+    { manager: 'flux', field: '.spec.paused' },
     { manager: 'hpa', field: '.spec.template.spec.containers[name="backend"].image' },
   ],
 };
@@ -452,11 +452,9 @@ for (const [name, row, cluster, expected] of [
             managedFields: [
               { manager: 'strata', operation: 'Apply' },
               { manager: 'argocd', operation: 'Update', time: '2026-01-01T10:00:00Z' },
-              ...['argocd', 'flux'].map((manager) => ({
-                manager,
-                operation: 'Apply',
-                time: '2026-02-01T10:00:00Z',
-              })),
+              { manager: 'kubectl-edit', operation: 'Update', time: '2026-03-01T10:00:00Z' },
+              { manager: 'flux', operation: 'Update', subresource: 'scale' },
+              { manager: 'argocd', operation: 'Apply', time: '2026-02-01T10:00:00Z' },
             ],
           },
         }),

@@ -26,20 +26,12 @@ export interface Takeover {
   dropsAnnotation: boolean;
 }
 
-/** A field that another manager holds. */
-export interface FieldConflict {
-  manager: string;
-  field: string;
-  /** When it last wrote. Undefined for an applier, of whom the server does not tell it; empty where it notes none. */
-  time?: string;
-}
-
 /** What the server said to the dry run of one object. */
 export type DryRun = (
   | { outcome: 'accepted'; object: KubeObject; takeover?: Takeover }
   /** The server could not be asked; the reason in words. */
   | { outcome: 'not validated'; reason: string }
-  | { outcome: 'conflict'; conflicts: FieldConflict[] }
+  | { outcome: 'conflict'; conflicts: { manager: string; field: string }[] }
   | { outcome: 'refused'; status: number; message: string }
   /** Nobody asked: it stays as it is. */
   | { outcome: 'left alone' }
@@ -342,17 +334,13 @@ function immutablesOf(body: unknown): string[] {
   return causes.every(isImmutable) ? causes.map((cause) => textAt(cause, 'field') ?? '') : [];
 }
 
-/** Its words: printManager in managedfields/internal/conflict.go of k8s.io/apimachinery. */
-function conflictsOf(body: unknown): FieldConflict[] {
+function conflictsOf(body: unknown): { manager: string; field: string }[] {
   return listAt(body, 'details', 'causes')
     .filter((cause) => textAt(cause, 'reason') === 'FieldManagerConflict')
-    .map((cause) => {
-      const said = textAt(cause, 'message') ?? '';
-      const [, manager = 'another manager'] = /conflict with "([^"]+)"/.exec(said) ?? [];
-      const update = / using \S+(?: at (\S+))?$/.exec(said);
-      const field = textAt(cause, 'field') ?? '';
-      return { manager, field, ...(update ? { time: update[1] ?? '' } : {}) };
-    });
+    .map((cause) => ({
+      manager: /conflict with "([^"]+)"/.exec(textAt(cause, 'message') ?? '')?.[1] ?? 'another manager',
+      field: textAt(cause, 'field') ?? '',
+    }));
 }
 
 /** What keeps a ConfigMap or Secret in use. */

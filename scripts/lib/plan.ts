@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isSecret } from './change.ts';
+import { entriesOf } from './digest.ts';
 import type { Problem } from './errors.ts';
 import {
   type Inventory,
@@ -185,11 +186,11 @@ export function objectionsTo(input: PlanInput): Objection[] {
     }
     if (dryRun?.outcome === 'conflict') {
       return dryRun.conflicts.map(
-        ({ manager, field, time = appliedAt(live, manager) }): Objection => ({
+        ({ manager, field }): Objection => ({
           kind: 'conflict',
           severity: 'error',
           subject,
-          message: `${field} is held by ${manager}${time ? `, who last wrote at ${time}` : ''}`,
+          message: `${field} is held by ${manager}${lastWrite(live, manager)}`,
           hint: 'take the field out of the manifest, or take it over with --force-conflicts',
         }),
       );
@@ -208,10 +209,15 @@ export function objectionsTo(input: PlanInput): Objection[] {
   });
 }
 
-/** An applier has one entry for all of its fields. */
-const appliedAt = (live: KubeObject | undefined, name: string): string | undefined =>
-  live?.metadata.managedFields?.find(({ manager, operation }) => manager === name && operation === 'Apply')
-    ?.time;
+/** The server names the manager alone, and notes no time for who scales. */
+function lastWrite(live: KubeObject | undefined, name: string): string {
+  const own = live ? entriesOf(live).filter(({ manager }) => manager === name) : [];
+  const latest = own
+    .map(({ time = '' }) => time)
+    .sort()
+    .at(-1);
+  return latest ? `, who last wrote at ${latest}` : '';
+}
 
 /** Why what is there has to be replaced; what others made never is. */
 const renewalFor = (
