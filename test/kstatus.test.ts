@@ -49,6 +49,13 @@ const anything = rows(suite('readinessOf anything'), [
     'Current',
     '',
   ],
+  [
+    'a HorizontalPodAutoscaler that its controller has not looked at: that takes up to 15 s',
+    owned('autoscaling/v2', 'HorizontalPodAutoscaler', 'x', { status: { currentMetrics: null } }),
+    'Current',
+    '',
+  ],
+  ['a NetworkPolicy', owned('networking.k8s.io/v1', 'NetworkPolicy', 'x'), 'Current', ''],
 ]);
 
 const deployments = rows(suite('readinessOf a Deployment'), [

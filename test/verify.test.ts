@@ -363,6 +363,27 @@ references('an Ingress needs its Service', () => {
   assert.equal(findings([...good, ingress, service]), []);
 });
 
+const scaling = suite('verify, replicas');
+
+const scaler: KubeObject = {
+  apiVersion: 'autoscaling/v2',
+  kind: 'HorizontalPodAutoscaler',
+  metadata: { name: 'busy', namespace: 'todo' },
+  spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'backend' } },
+};
+const counted = (replicas: number): KubeObject => {
+  const object = backend();
+  return { ...object, spec: { ...(object.spec as object), replicas } };
+};
+
+scaling('are set by the manifest or by an autoscaler, not by both', () => {
+  assert.equal(findings([...good, scaler]), []);
+  assert.equal(findings(replacing(good[3]!, counted(2))), []);
+  assert.equal(findings([...replacing(good[3]!, counted(2)), scaler]), [
+    'Deployment/backend: sets replicas, but HorizontalPodAutoscaler/busy scales it',
+  ]);
+});
+
 const sizes = suite('verify, sizes');
 
 const parts = (bytes: number): Record<string, string> =>
@@ -503,5 +524,6 @@ whole.run();
 identity.run();
 values.run();
 references.run();
+scaling.run();
 sizes.run();
 images.run();

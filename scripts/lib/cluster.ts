@@ -42,6 +42,7 @@ import {
   withRightsExplained,
 } from './rights.ts';
 import type { SandboxInfo } from './sandbox.ts';
+import { keepReplicas } from './scaling.ts';
 import type { Session } from './session.ts';
 import { chooseContext } from './target.ts';
 import type { PlaceholderRule } from './values.ts';
@@ -284,14 +285,15 @@ async function compareAllowed(
         }),
       ),
   );
+  const manifests = keepReplicas(rendered.manifests, state.members);
   const [{ live, users, known }, ...asked] = await Promise.all([
     readKnown(connection, prepared, state, rendered.manifests),
-    ...rendered.manifests.map(({ object, isLeftAlone }): DryRun | Promise<DryRun> =>
+    ...manifests.map(({ object, isLeftAlone }): DryRun | Promise<DryRun> =>
       isLeftAlone ? { outcome: 'left alone' } : dryRun(connection, state, object, { force, ownKinds }),
     ),
   ]);
   const dryRuns = await Promise.all(
-    objects.map((object, index) => {
+    manifests.map(({ object }, index) => {
       const found = live.get(keyOf(referenceOf(object)));
       if (found === undefined || isNamespace(referenceOf(object))) return asked[index]!;
       if (asked[index]!.outcome === 'left alone') return asked[index]!;
@@ -300,7 +302,7 @@ async function compareAllowed(
       return dryRunOfTakeover(connection, state, object, found, asked[index]!, isTheirs);
     }),
   );
-  const input: PlanInput = { inventory, manifests: rendered.manifests, state, live, dryRuns, users, adopt };
+  const input: PlanInput = { inventory, manifests, state, live, dryRuns, users, adopt };
   const plan = makePlan(input);
   const replaced = plan.objects.flatMap(({ action, reference }) => (action === 'replace' ? [reference] : []));
   const { discovery } = state;

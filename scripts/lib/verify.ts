@@ -1,6 +1,7 @@
 import type { Problem } from './errors.ts';
 import type { GeneratedObject, ImageOverride } from './generate.ts';
 import {
+  at,
   generatedNameOf,
   type KubeObject,
   keyOf,
@@ -12,6 +13,7 @@ import {
 } from './manifest.ts';
 import { dataKeysOf, mentionKey, mentionsOf } from './references.ts';
 import type { Manifest } from './render.ts';
+import { autoscaled } from './scaling.ts';
 import { runAnnotation, runFaultOf } from './wave.ts';
 
 export interface Expectation {
@@ -53,6 +55,7 @@ export function verify(manifests: readonly Manifest[], expected: Expectation): F
     ...expected.generated.flatMap((generated) => verifyValues(objects, generated, expected.namespace)),
     ...verifyReferences(objects, expected),
     ...verifyRun(objects),
+    ...verifyReplicas(objects),
     ...manifests.flatMap(verifySize),
     ...expected.images.flatMap((image) => verifyImage(objects, image)),
   ];
@@ -190,6 +193,23 @@ function verifyReferences(objects: readonly KubeObject[], { external }: Expectat
           ),
         );
     });
+  });
+}
+
+/** Two that set the same field: the count would go back at every `up`, or be a conflict. */
+function verifyReplicas(objects: readonly KubeObject[]): Problem[] {
+  const scaled = autoscaled(objects);
+  return objects.flatMap((object) => {
+    const reference = referenceOf(object);
+    const scaler = scaled.get(keyOf(reference));
+    if (scaler === undefined || at(object, 'spec', 'replicas') === undefined) return [];
+    return [
+      problem(
+        titleOf(reference),
+        `sets replicas, but ${scaler} scales it`,
+        `take ${reference.name} out of \`replicas:\` of the overlay and out of its patches; minReplicas is the count to start with`,
+      ),
+    ];
   });
 }
 
