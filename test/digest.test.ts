@@ -149,6 +149,16 @@ movement('who scales has no time', () => {
   );
 });
 
+movement('of replicas is none where an autoscaler sets them', () => {
+  const scaled = (replicas: number, annotations: Record<string, string>): KubeObject =>
+    changed(live, { spec: { ...(live.spec as object), replicas }, ...metadata({ annotations }) });
+  const marked = { 'strata.dev/autoscaled': 'true' };
+  assert.is(movementOf(expectedOf(scaled(3, marked)), scaled(4, marked)), undefined);
+  assert.match(movementOf(expectedOf(scaled(3, {})), scaled(4, {}))!, /^was changed/);
+  const paused = changed(scaled(4, marked), { spec: { ...(live.spec as object), paused: true } });
+  assert.match(movementOf(expectedOf(scaled(3, marked)), paused)!, /^was changed/);
+});
+
 movement('takes digests of another kind', () => {
   const keyed = { ...expected, digest: 'keyed' };
   assert.is(

@@ -52,9 +52,21 @@ function reportedAnnotations(object: KubeObject): string[] {
 }
 
 /**
+ * On what an autoscaler scales: the component autoscaling sets it. Managed fields do not tell, since the scale
+ * subresource notes no one as long as nobody held the replicas before (skipnonapplied.go of k8s.io/apimachinery).
+ */
+const autoscaledAnnotation = 'strata.dev/autoscaled';
+
+function withoutLoad({ spec, metadata }: KubeObject): unknown {
+  const isAutoscaled = metadata.annotations?.[autoscaledAnnotation] === 'true';
+  return isAutoscaled && isRecord(spec) ? { ...spec, replicas: undefined } : spec;
+}
+
+/**
  * Everything about an object that somebody means: not its status, what comes along with that, or the bookkeeping
- * of who writes it, for those move with every Pod. The values of a Secret are left out, or a short one could be guessed
- * from the digest; its resourceVersion stands for them, which nothing but a real write moves.
+ * of who writes it, for those move with every Pod, nor replicas that move with the load. The values of a Secret are
+ * left out, or a short one could be guessed from the digest; its resourceVersion stands for them, which nothing but a
+ * real write moves.
  */
 export function digestOf(object: KubeObject): string {
   const { status: _, data, stringData, metadata, ...rest } = object;
@@ -63,6 +75,7 @@ export function digestOf(object: KubeObject): string {
   return sha256(
     stableJson({
       ...rest,
+      spec: withoutLoad(object),
       ...(isSecret(object) ? { resourceVersion } : { data, stringData }),
       metadata: {
         ...named,
