@@ -25,7 +25,7 @@ interface Kustomization {
   resources?: string[];
   components?: string[];
   labels?: { includeSelectors?: boolean }[];
-  patches?: { path?: string }[];
+  patches?: { path?: string; target?: { kind?: string } }[];
   images?: { name: string; newName?: string; newTag?: string; digest?: string }[];
   [generator: string]: unknown;
 }
@@ -139,7 +139,6 @@ const overlaysOf = (tree: string): string[] =>
 const examples = foldersIn('examples').map((name) => `examples/${name}`);
 /** Folders with a base/ and overlays/ of their own. */
 const trees = ['.', ...examples];
-const overlays = overlaysOf('.');
 const allOverlays = trees.flatMap(overlaysOf);
 const treeOf = (overlay: string): string => path.posix.join(overlay, '../..');
 const inBase = (file: string): boolean => /^(examples\/[^/]+\/)?base\//.test(file);
@@ -149,15 +148,26 @@ const treeFiles = [
 ].flatMap(filesBelow);
 const isReadme = (file: string): boolean => /^components\/[^/]+\/README\.md$/.test(file);
 const manifestFiles = treeFiles.filter((file) => !isReadme(file));
+const componentDocuments = treeFiles.filter(isReadme);
 const kustomizationFiles = manifestFiles.filter((file) => path.basename(file) === 'kustomization.yaml');
 const contractFiles = manifestFiles.filter((file) => path.basename(file) === 'strata.yaml');
 const objectFiles = manifestFiles.filter(
   (file) => !kustomizationFiles.includes(file) && !contractFiles.includes(file),
 );
 const patchFiles = kustomizationFiles.flatMap((file) => pathsIn(file).patches);
+/** A list of operations (RFC 6902) does not say what it is for; its target does. */
+const targetKinds = new Map(
+  kustomizationFiles.flatMap((file) =>
+    (kustomization(file).patches ?? []).map(({ path: entry = '', target }) => [
+      path.posix.join(path.posix.dirname(file), entry),
+      target?.kind,
+    ]),
+  ),
+);
 const documents = [
   'README.md',
   ...filesBelow('docs'),
+  ...componentDocuments,
   ...examples.map((example) => `${example}/README.md`),
   ...treeFiles.filter(isReadme),
 ].filter((file) => file.endsWith('.md') && inTree(file));
@@ -344,7 +354,11 @@ text('list items are indented by two spaces below their key', () => {
   none(offenders, 'wrong indentation');
 });
 
-text('folders below base, overlays and components hold YAML only, and a README', () => {
+text('folders below base, overlays and components hold YAML only, and one README.md per component', () => {
+  assert.equal(
+    componentDocuments,
+    foldersIn('components').map((name) => `components/${name}/README.md`),
+  );
   none(
     treeFiles.filter((file) => !file.endsWith('.yaml') && !isReadme(file)),
     'not YAML',
@@ -453,7 +467,7 @@ kustomizations('every file is referenced by a kustomization', () => {
 
 kustomizations('a file of one object is named for its kind, a patch for its kind and effect', () => {
   for (const file of objectFiles) {
-    const kind = parse(read(file)).kind.toLowerCase();
+    const kind = (parse(read(file)).kind ?? targetKinds.get(file)).toLowerCase();
     const pattern = patchFiles.includes(file) ? `^${kind}\\.[a-z]+(-[a-z]+)*\\.yaml$` : `^${kind}\\.yaml$`;
     assert.match(path.basename(file), new RegExp(pattern), file);
   }
@@ -490,6 +504,7 @@ kustomizations('overlays compose: they hold no full workload', () => {
   for (const file of objectFiles.filter((file) => /^(examples\/[^/]+\/)?overlays\//.test(file))) {
     const object: Manifest = parse(read(file));
     if (!workloadKinds.includes(object.kind)) continue;
+    if (file.startsWith('components/') && !patchFiles.includes(file)) continue;
     assert.ok(patchFiles.includes(file), `${file} is a workload of its own`);
     assert.is(object.spec?.selector, undefined, `${file} is a full manifest, not a patch`);
     for (const container of object.spec?.template?.spec.containers ?? []) {
@@ -596,15 +611,19 @@ rendering('no two overlays share a namespace', () => {
   assert.equal(namespaces.sort(), sorted(namespaces));
 });
 
-rendering('minikube serves the frontend on node port 30080, one replica each', async () => {
-  const { spec } = named(await kindIn('overlays/minikube', 'Service'), 'frontend');
-  assert.is(spec?.type, 'NodePort');
-  assert.equal(
-    spec?.ports?.map(({ nodePort, targetPort }) => [nodePort, targetPort]),
-    [[30080, 'http']],
-  );
-  for (const { spec } of await kindIn('overlays/minikube', 'Deployment')) assert.is(spec?.replicas, 1);
-});
+rendering(
+  'minikube serves the frontend on node port 30080, with as many replicas as a component says',
+  async () => {
+    const { spec } = named(await kindIn('overlays/minikube', 'Service'), 'frontend');
+    assert.is(spec?.type, 'NodePort');
+    assert.equal(
+      spec?.ports?.map(({ nodePort, targetPort }) => [nodePort, targetPort]),
+      [[30080, 'http']],
+    );
+    for (const { spec } of await kindIn('overlays/minikube', 'Deployment'))
+      assert.is(spec?.replicas, undefined);
+  },
+);
 
 rendering('dev serves two frontend replicas through an Ingress and no node port', async () => {
   const services = await kindIn('overlays/dev', 'Service');
@@ -612,16 +631,6 @@ rendering('dev serves two frontend replicas through an Ingress and no node port'
   assert.is((await kindIn('overlays/dev', 'Ingress')).length, 1);
   for (const { spec } of services) assert.is(spec?.type ?? 'ClusterIP', 'ClusterIP');
 });
-
-for (const component of foldersIn('components').map((name) => `components/${name}`)) {
-  rendering(`${component} changes every overlay that includes it`, async () => {
-    for (const overlay of overlays) {
-      const { status, stderr, objects } = await renderWithComponent(overlay, component);
-      assert.is(status, 0, stderr);
-      assert.not.equal(objects, await objectsOf(overlay), `no effect on ${overlay}`);
-    }
-  });
-}
 
 rendering('backend-readiness moves readiness to /ready and leaves the other probes on /health', async () => {
   const { objects } = await renderWithComponent('overlays/minikube', 'components/backend-readiness');
@@ -822,6 +831,24 @@ workloads('every exception names a habit and examples that there are', () => {
     );
   }
 });
+
+const ownWorkloads = objectFiles.filter(
+  (file) => file.startsWith('components/') && !patchFiles.includes(file) && parse(read(file)).spec?.template,
+);
+
+for (const file of ownWorkloads) {
+  workloads(`${file} has the habits of every Pod`, () => {
+    const pod = (parse(read(file)) as Manifest).spec!.template!.spec;
+    const broken = [
+      ...podHabits.filter(([, holds]) => !holds(pod)),
+      ...containerHabits.filter(([, holds]) => !pod.containers.every((container) => holds(container, pod))),
+    ];
+    none(
+      broken.map(([habit]) => habit),
+      'not so',
+    );
+  });
+}
 
 async function containerOf(name: string): Promise<{ container: Container; pod: PodSpec }> {
   const pod = named(await kindIn('base', 'Deployment'), name).spec!.template!.spec;
@@ -1042,6 +1069,14 @@ if (inTree('README.md')) {
     assert.equal(sorted([...rows].map(([, name = '']) => name)), sorted(scripts));
   });
 
+  documentation("README's menu of components is the folders", () => {
+    const rows = read('README.md').matchAll(/^\| \[([\w-]+)\]\(components\/([\w-]+)\/README\.md\) \| /gm);
+    assert.equal(
+      [...rows].flatMap(([, name, folder]) => (name === folder ? [name] : [`${name} leads to ${folder}`])),
+      foldersIn('components').sort(),
+    );
+  });
+
   documentation("README's tree is the tree", () => {
     const block = fences('README.md').find((fence) => /^```\w*\n(?:[^\n]*\n)*?base\//.test(fence)) ?? '';
     const folders: string[] = [];
@@ -1067,6 +1102,18 @@ if (inTree('README.md')) {
       foldersIn('.').filter((folder) => !/^(\.|node_modules$)/.test(folder) && !shown.includes(folder)),
       'there but not shown',
     );
+  });
+}
+
+for (const file of componentDocuments) {
+  documentation(`${file} is on the one pattern`, () => {
+    const text = read(file);
+    const plain = fences(file).reduce((rest, fence) => rest.replace(fence, ''), text);
+    const name = path.basename(path.dirname(file));
+    assert.match(text, new RegExp(`^# ${name}\n\n[A-Z][^\n]{10,118}\\.\n\n## Use\n`));
+    assert.equal(plain.match(/^#+ .*$/gm)!.slice(1), ['## Use', '## What it adds', '## Know']);
+    assert.match(text, new RegExp(`^  - \\.\\./\\.\\./components/${name}$`, 'm'));
+    assert.match(text, /^- \*\*Switching it off\*\*/m, 'how to switch it off');
   });
 }
 

@@ -52,6 +52,9 @@ diff('shows exactly what up then does, whoever changed what', () =>
 
 diff('shows what --force-conflicts takes over, and a mere change of ownership', () =>
   withDeployment({}, async (deployment) => {
+    deployment.kustomize((kustomization) => {
+      kustomization.replicas = [{ name: 'frontend', count: 1 }];
+    });
     await deployment.expect(0, 'up');
     const [config] = await deployment.generated('ConfigMap', 'backend-config');
     await deployment.kubectl(['scale', 'deployment/frontend', '--replicas=3']);

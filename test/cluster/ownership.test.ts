@@ -25,6 +25,9 @@ const replicas = async (deployment: Deployment): Promise<unknown> =>
 
 ownership('of a field by another manager is a conflict; --force-conflicts takes it over', () =>
   withDeployment({}, async (deployment) => {
+    deployment.kustomize((kustomization) => {
+      kustomization.replicas = [{ name: 'frontend', count: 1 }];
+    });
     await deployment.expect(0, 'up');
     await deployment.kubectl(
       ['apply', '--server-side', '--force-conflicts', '--field-manager=autoscaler', '-f', '-'],
