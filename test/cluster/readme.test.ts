@@ -5,6 +5,8 @@ import * as assert from 'uvu/assert';
 import { npm, withCheckout } from '../support/checkout.ts';
 import { kubectlIn, type Outcome, useSandbox } from '../support/cluster.ts';
 import { fixedNodePorts } from '../support/node-ports.ts';
+import { follow, sectionOf } from '../support/recipe.ts';
+import { projectFolder } from '../support/session.ts';
 
 /** Ends with the words of both streams when the status is another. */
 function ended(outcome: Outcome, status: number, line: string): void {
@@ -108,5 +110,77 @@ readme('env --init, diff, up:minikube, diff and down against a context called mi
     }),
   );
 });
+
+/** After the recipe: what `diff` says, and what is rendered for which overlay. */
+interface Recipe {
+  overlay: string;
+  says: RegExp[];
+  renders: RegExp[];
+}
+
+const recipes: Record<string, Recipe> = {
+  'Add an env key': {
+    overlay: 'minikube',
+    says: [/^\+ create ConfigMap\/backend-config-\w+\n +with .*\bGREETING\b/m],
+    renders: [/^ {2}GREETING: Servus$/m],
+  },
+  'Add a component': {
+    overlay: 'minikube',
+    says: [/^plan: changed \(11 to create\)$/m],
+    renders: [/failureThreshold: 90\n/],
+  },
+  'Add a service': {
+    overlay: 'minikube',
+    says: [
+      /^\+ create ConfigMap\/worker-config-\w+$/m,
+      /^\+ create Secret\/worker-secrets-\w+$/m,
+      /^\+ create Deployment\/worker$/m,
+      /^\+ create Service\/worker$/m,
+      /^\+ create ServiceAccount\/worker$/m,
+      /^plan: changed \(16 to create\)$/m,
+    ],
+    renders: [/ image: todo-worker:dev\n/, /name: worker-secrets-\w+\n/],
+  },
+  'Add an overlay': {
+    overlay: 'staging',
+    says: [/^\+ create Namespace\/todo-staging$/m, /^\+ create Ingress\/todo$/m],
+    renders: [
+      /^ {2}namespace: todo-staging$/m,
+      / host: todo-api\.staging\.example\.com\n/,
+      /^ {2}BETTER_AUTH_URL: https:\/\/todo\.staging\.example\.com$/m,
+    ],
+  },
+};
+
+const manual = readFileSync(path.join(projectFolder, 'README.md'), 'utf8');
+
+readme('every recipe is tried', () => {
+  const titles = [...manual.matchAll(/^\*\*(Add [^*]+)\.\*\*/gm)].map(([, title]) => title);
+  assert.equal(titles, Object.keys(recipes));
+});
+
+for (const [title, { overlay, says, renders }] of Object.entries(recipes)) {
+  readme(`${title}: done as the recipe says, diff shows it`, async () => {
+    const sandbox = await useSandbox();
+    await fixedNodePorts(() =>
+      withCheckout(async (folder) => {
+        const kubeconfig = path.join(folder, '..', 'kubeconfig');
+        const context = readFileSync(sandbox.kubeconfig, 'utf8').replaceAll(sandbox.context, overlay);
+        writeFileSync(kubeconfig, context, { mode: 0o600 });
+        const run = (line: string): Promise<Outcome> => npm(folder, line, { KUBECONFIG: kubeconfig });
+        ended(await run('run env -- --init'), 0, 'run env -- --init');
+        const recipe = sectionOf(manual, `**${title}.**`);
+        follow(folder, recipe);
+        const [, line = ''] = /^npm (run diff.*)$/m.exec(recipe) ?? [];
+        const diff = await run(line);
+        ended(diff, 1, line);
+        for (const pattern of says) assert.match(diff.stdout, pattern);
+        const rendered = await run(`run -s render -- ${overlay}`);
+        assert.is(rendered.status, 0, rendered.stderr);
+        for (const pattern of renders) assert.match(rendered.stdout, pattern);
+      }),
+    );
+  });
+}
 
 readme.run();
