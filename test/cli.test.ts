@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { command as chart } from '../scripts/chart.ts';
 import { command as diff } from '../scripts/diff.ts';
 import { command as doctor } from '../scripts/doctor.ts';
 import { command as down } from '../scripts/down.ts';
@@ -243,6 +244,7 @@ async function mainHere(words: readonly string[], environment: Record<string, st
   const events = ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'] as const;
   const known = events.map((event) => new Set(process.listeners(event as 'exit')));
   const streams = [stdin, stdout, stderr].map((stream) => [stream, stream.isTTY] as const);
+  const listening = [stdout, stderr].map((stream) => [stream, new Set(stream.listeners('error'))] as const);
   const writes = [stdout.write, stderr.write] as const;
   const capture =
     (name: 'stdout' | 'stderr'): typeof stdout.write =>
@@ -269,6 +271,9 @@ async function mainHere(words: readonly string[], environment: Record<string, st
       for (const listener of process.listeners(event as 'exit'))
         if (!known[index]!.has(listener)) process.off(event, listener);
     }
+    for (const [stream, before] of listening)
+      for (const listener of stream.listeners('error'))
+        if (!before.has(listener)) stream.off('error', listener as () => void);
   }
   return outcome;
 }
@@ -318,6 +323,13 @@ for (const [title, words, code, message, next] of [
     'dev, minikube',
   ],
   [
+    'a chart without a place',
+    ['chart', 'dev'],
+    'USAGE',
+    'where should the chart go?',
+    '-- OVERLAY --out DIR',
+  ],
+  [
     'a sandbox that is not there',
     ['diff', '--sandbox'],
     'SANDBOX_NOT_RUNNING',
@@ -335,6 +347,12 @@ for (const [title, words, code, message, next] of [
 
 for (const [typed, words, taken, next] of [
   ['npm run diff --sandbox', ['diff'], { npm_config_sandbox: 'true' }, /^npm run diff -- --sandbox$/],
+  [
+    'npm run chart dev --out x',
+    ['chart', 'dev', 'x'],
+    { npm_config_out: 'true' },
+    /^npm run chart -- dev --out x$/,
+  ],
   [
     'npm run diff dev --output json',
     ['diff', 'dev', 'json'],
@@ -362,7 +380,7 @@ usage.run();
 
 const help = suite('help of each command');
 
-for (const command of [env, generate, render, diff, up, down, status, doctor, sandbox, try_]) {
+for (const command of [env, generate, render, chart, diff, up, down, status, doctor, sandbox, try_]) {
   help(command.name, () => {
     const text = helpText(command);
     assert.match(text, new RegExp(`^usage: npm run ${command.name}( --|$)`, 'm'));
@@ -753,6 +771,65 @@ examined('of an overlay that does not exist, as JSON too', () =>
     assert.is(states.node, 'ok');
   }),
 );
+
+const charts = suite('charts');
+
+charts('needs no secrets and no cluster, and writes the same bytes each time', () =>
+  withDesk(async (desk) => {
+    rmSync(path.join(desk.root, '.env'));
+    const KUBECONFIG = path.join(desk.folder, 'no such file');
+    const out = path.join(desk.root, 'a chart');
+    const { status, stdout, stderr } = await desk.runHere(['chart', 'dev', '--out', out], { KUBECONFIG });
+    assert.equal([status, stdout], [0, `${out}\n`], stderr);
+    assert.match(
+      stderr,
+      /^use it: helm install NAME '.*\/a chart' --namespace todo-dev --create-namespace$/m,
+    );
+    const bytes = (): string[] =>
+      readdirSync(out, { recursive: true, encoding: 'utf8', withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => readFileSync(path.join(entry.parentPath ?? entry.path, entry.name), 'utf8'));
+    const before = bytes();
+    desk.write('.env', `JWT_SECRET='${canaries.JWT_SECRET}'\n`);
+    assert.is((await desk.runHere(['chart', 'dev', '--out', out])).status, 0);
+    assert.equal(bytes(), before);
+    for (const value of Object.values(canaries).flatMap(formsOf))
+      assert.not.ok(before.some((text) => text.includes(value)));
+  }),
+);
+
+charts('a folder with files of somebody else stays as it is', () =>
+  withDesk(async (desk) => {
+    const expected = {
+      status: 2,
+      code: 'FILE_UNWRITABLE',
+      message: /is not empty.*nothing was changed$/,
+      next: 'new or empty',
+    };
+    await desk.failHere(expected, ['chart', '--out', path.join(desk.root, 'base')]);
+    assert.not.ok(existsSync(path.join(desk.root, 'base/Chart.yaml')));
+  }),
+);
+
+charts('a secret that stands in a manifest is refused', () =>
+  withDesk(async (desk) => {
+    const file = 'overlays/dev/deployment.forwarded-headers.yaml';
+    const text = readFileSync(path.join(desk.root, file), 'utf8');
+    desk.write(file, text.replace('value: "*"', `value: ${JSON.stringify(canaries.JWT_SECRET)}`));
+    const out = path.join(desk.root, 'chart');
+    const expected = {
+      status: 3,
+      code: 'VERIFY_FAILED',
+      message: 'what is secret here; nothing was written',
+      next: 'take the value out',
+    };
+    const { stderr } = await desk.failHere(expected, ['chart', 'dev', '--out', out]);
+    assert.match(stderr, /^error: JWT_SECRET: its value would stand in values\.yaml, line \d+$/m);
+    assert.not.ok(existsSync(out));
+  }),
+);
+
+charts.run();
 
 const colours = suite('colours');
 

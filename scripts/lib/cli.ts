@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   env: () => import('../env.ts'),
   generate: () => import('../generate.ts'),
   render: () => import('../render.ts'),
+  chart: () => import('../chart.ts'),
   diff: () => import('../diff.ts'),
   up: () => import('../up.ts'),
   down: () => import('../down.ts'),

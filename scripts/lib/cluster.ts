@@ -435,7 +435,7 @@ export async function planOverlay(
   examine: Examine = async () => {},
 ): Promise<Planned> {
   const started = session.clock.now();
-  const prepared = await prepare(session, args, placeholders);
+  const prepared = await prepare(session, args, { placeholders });
   const context = targetOf(session, args, targetInput(prepared));
   mayGoTo(context, prepared.overlay);
   const expectation = expectCluster(session, args, context, targetInput(prepared));

@@ -41,6 +41,7 @@ export const flags = {
   'steal-lock': { help: 'do not wait for another run at this overlay, take its lock' },
   save: { value: 'FILE', help: 'write the plan to FILE, for up --plan FILE' },
   plan: { value: 'FILE', help: 'apply exactly what diff --save FILE showed, or nothing' },
+  out: { value: 'DIR', help: 'the folder of the chart: new, empty, or one that this command wrote' },
   output: { value: 'FORMAT', help: 'text or json (default: text)' },
   'exit-zero': { help: 'exit 0 also when something changed' },
   'show-secrets': { help: 'do not mask secrets on a terminal' },

@@ -78,6 +78,15 @@ async function imageRenames(root: string, folder: string): Promise<Map<string, s
   return renames;
 }
 
+export interface PrepareOptions {
+  /** `tell` unless given. */
+  placeholders?: PlaceholderRule;
+  /** What is generated has every key of a secret, and no value of one. */
+  withoutSecrets?: boolean;
+}
+
+const emptied = (value: EnvValue): EnvValue => (value.field.secret ? { ...value, value: '' } : value);
+
 /**
  * Parse and check: nothing is written, no cluster is asked.
  * @throws StrataError with all problems of the env files and the contract
@@ -85,7 +94,7 @@ async function imageRenames(root: string, folder: string): Promise<Map<string, s
 export async function prepare(
   session: Session,
   args: Arguments,
-  placeholders: PlaceholderRule = 'tell',
+  { placeholders = 'tell', withoutSecrets = false }: PrepareOptions = {},
 ): Promise<Prepared> {
   const overlay = overlayOf(args);
   const overrides = textsOf(args, 'image').map(parseImageOverride);
@@ -97,6 +106,7 @@ export async function prepare(
     fromProcess: isSet(args, 'from-process'),
     ...(sandbox ? { sandboxEnvFile: sandbox.envFile } : {}),
     placeholders: sandbox ? 'ignore' : placeholders,
+    withoutSecrets,
   });
   sayWarnings(session, mendable(warnings, sandbox));
   return {
@@ -107,7 +117,7 @@ export async function prepare(
     contract,
     values,
     envPaths: paths,
-    generated: objectsOf(contract, values),
+    generated: objectsOf(contract, withoutSecrets ? values.map(emptied) : values),
     images:
       overrides.length > 0 ? expandImageOverrides(overrides, await imageRenames(session.root, folder)) : [],
     kubectl: findKubectl(session, sandbox),

@@ -45,6 +45,8 @@ export interface CheckOptions {
   incomplete?: boolean;
   /** `tell` unless given. */
   placeholders?: PlaceholderRule;
+  /** Nothing is made from the values of secrets, so they may be missing. */
+  withoutSecrets?: boolean;
   /** The text of .env.example. */
   example?: string | undefined;
 }
@@ -270,12 +272,13 @@ export function checkValues(
     contract.fields.map((field) => resolve(field, settingOf(field.envKey, layers, options))),
     options,
   );
+  const needed = options.withoutSecrets ? values.filter(({ field }) => !field.secret) : values;
   const problems = [
     ...layers.flatMap((layer) => layer.problems),
     ...values.flatMap(checkValue),
     ...checkPlaceholders(values, options),
     ...contract.objects.flatMap((object) => checkObject(object, values)),
-    ...(options.incomplete ? [] : checkMissing(values, layers)),
+    ...(options.incomplete ? [] : checkMissing(needed, layers)),
     ...(options.incomplete ? [] : checkUnknown(contract, layers)),
   ];
   return { values, problems: distinct(problems) };
@@ -289,6 +292,8 @@ export interface EnvOptions {
   sandboxEnvFile?: string | undefined;
   /** `tell` unless given. */
   placeholders?: PlaceholderRule;
+  /** See `CheckOptions`. */
+  withoutSecrets?: boolean;
 }
 
 /** Twice what one object may hold, several times over: more is some other file. */
@@ -414,6 +419,7 @@ export async function readEnvValues(
     process: options.fromProcess ? session.environment : undefined,
     incomplete: !contractIsValid,
     placeholders: options.placeholders ?? 'tell',
+    withoutSecrets: options.withoutSecrets ?? false,
     // Whoever cannot read it has not copied it either.
     example: await files.read('.env.example').catch(() => undefined),
   };

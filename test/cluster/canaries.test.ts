@@ -123,7 +123,10 @@ const ofTree: Case[] = [
   },
   {
     name: 'an image that nothing uses',
-    runs: [{ commands: ['render', 'diff', 'up'], ends: 'VERIFY_FAILED', flags: ['--image', 'none=none:1'] }],
+    runs: [
+      { commands: ['render', 'diff', 'up'], ends: 'VERIFY_FAILED', flags: ['--image', 'none=none:1'] },
+      { commands: ['chart'], ends: 'VERIFY_FAILED', flags: ['--image', 'none=none:1', '--out', 'chart'] },
+    ],
   },
   {
     name: 'an env file where a plan should be',
@@ -247,6 +250,8 @@ const ofDeployment: Case[] = [
     runs: [
       { commands: ['diff'], ends: 1 },
       { commands: ['env', 'render', 'up', 'diff', 'status', 'history', 'doctor', 'rollback', 'up'], ends: 0 },
+      // Its files are searched with the tree.
+      { commands: ['chart'], ends: 0, flags: ({ root }) => ['--out', path.join(root, 'chart')] },
     ],
   },
   {
