@@ -68,7 +68,10 @@ async function make(
   }
   if (name === 'dev') {
     const file = path.join(root, 'overlays/dev/kustomization.yaml');
-    writeFileSync(file, `${readFileSync(file, 'utf8')}components: [../../components/migrations]\n`);
+    // Its list of components is the last of the file.
+    const more = ['autoscaling', 'high-availability', 'migrations', 'network-policy'];
+    const lines = more.map((component) => `  - ../../components/${component}\n`);
+    writeFileSync(file, `${readFileSync(file, 'utf8')}${lines.join('')}`);
   }
   const chart = await makeChart(root, parts.overlay);
   writeFileSync(path.join(root, '.env'), envText(parts.secrets), { mode: 0o600 });
