@@ -307,11 +307,13 @@ making('sections are keys of their own', () => {
     };
     return object;
   };
-  const files = chartFiles(inputOf([named('a', 'ingress'), named('web-api'), named('b', 'web-api')], {}));
+  const files = chartFiles(
+    inputOf([named('a', 'ingress'), named('web-api'), named('b', 'web-api'), named('shop-web')], {}),
+  );
   const values = parse(fileOf(files, 'values.yaml'));
   assert.equal(
     Object.keys(values).filter((key) => values[key].replicaCount !== undefined),
-    ['a', 'webApi', 'b'],
+    ['a', 'webApi', 'b', 'web'],
   );
 });
 

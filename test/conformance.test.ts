@@ -44,16 +44,16 @@ facts('what a field is looked for in is among the objects of the example', () =>
 });
 
 facts('none of them holds where nothing is there, but that something is not', () => {
-  const nothing: Found = { objects: [], read: () => undefined };
+  const nothing: Found = { objects: [], read: () => undefined, chart: () => undefined };
   const held = documents
     .flatMap(({ sections }) => sections.flatMap((section) => section.facts))
-    .filter(({ place }) => place.in !== 'no object' && place.in !== 'chart')
+    .filter(({ place }) => place.in !== 'no object')
     .filter((fact) => rowOf(fact, nothing).problem === undefined);
   assert.equal(held, []);
 });
 
 facts('what is met by a file of the project is in that file', () => {
-  const found: Found = { objects: [], read: readProject };
+  const found: Found = { objects: [], read: readProject, chart: () => undefined };
   const problems = documents
     .flatMap(({ sections }) => sections.flatMap((section) => section.facts))
     .filter(({ place }) => place.in === 'file')
@@ -115,7 +115,11 @@ const objects = withoutSuffixes([
     endpoints: [{ conditions: { ready: true } }, { conditions: { ready: false } }],
   }),
 ]);
-const found: Found = { objects, read: (file) => (file === 'a.md' ? 'one two' : undefined) };
+const found: Found = {
+  objects,
+  read: (file) => (file === 'a.md' ? 'one two' : undefined),
+  chart: (file) => (file === 'a.yaml' ? 'a: { b: 1, c: "" }' : undefined),
+};
 const row = (place: Place) => rowOf({ says: '', place } satisfies Fact, found);
 const inSettings = (path: string, wanted: (Place & { in: 'field' })['wanted']) =>
   row({ in: 'field', object: 'ConfigMap/settings', path, wanted });
@@ -197,6 +201,24 @@ rows('looks into files', () => {
   assert.is(row({ in: 'file', file: 'a.md', text: 'two' }).problem, undefined);
   assert.ok(row({ in: 'file', file: 'a.md', text: 'three' }).problem);
   assert.ok(row({ in: 'file', file: 'b.md', text: 'two' }).problem);
+});
+
+rows('looks into the chart', () => {
+  const chart = (file: string, path?: string, is?: number | string, unlike?: string) =>
+    row({
+      in: 'chart',
+      file,
+      ...(path === undefined ? {} : { path }),
+      ...(is === undefined ? {} : { is }),
+      ...(unlike === undefined ? {} : { unlike }),
+    });
+  assert.equal(chart('a.yaml'), { live: 'there' });
+  assert.ok(chart('b.yaml').problem);
+  assert.equal(chart('a.yaml', 'a.b', 1), { live: '1' });
+  assert.ok(chart('a.yaml', 'a.b', 2).problem);
+  assert.equal(chart('a.yaml', 'a'), { live: 'b, c' });
+  assert.equal(chart('a.yaml', 'a.c', '', 'for a reason'), { live: 'empty; for a reason' });
+  assert.ok(chart('a.yaml', 'a.d', undefined, 'for a reason').problem);
 });
 
 facts.run();

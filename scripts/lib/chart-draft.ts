@@ -175,10 +175,14 @@ export class Draft {
     for (const object of this.objects.filter(isWorkload)) {
       const { name, labels = {} } = object.metadata;
       const component = labels['app.kubernetes.io/component'];
-      const candidates = [component ?? name, name, `${name}-${object.kind}`].map(camelOf);
+      const containers = listAt(podOf(object), 'containers');
+      // Where no label says what `todo-backend` is, its container `backend` does.
+      const short = containers
+        .map((container) => textAt(container, 'name'))
+        .find((own) => name.endsWith(`-${own}`));
+      const candidates = [component ?? short ?? name, name, `${name}-${object.kind}`].map(camelOf);
       const section = candidates.find((candidate) => !taken.has(candidate)) ?? candidates[2]!;
       taken.add(section);
-      const containers = listAt(podOf(object), 'containers');
       const main = containers.findIndex((container) => [name, component].includes(textAt(container, 'name')));
       const podLabels = stringsAt(object, 'spec', 'template', 'metadata', 'labels');
       this.workloads.push({ object, section, main: Math.max(0, main), podLabels });

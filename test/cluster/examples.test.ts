@@ -3,6 +3,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type KubeObject, stringsAt } from '../../scripts/lib/manifest.ts';
+import { makeChart } from '../support/chart.ts';
 import { eventually, type Outcome } from '../support/cluster.ts';
 import {
   type Found,
@@ -65,7 +66,15 @@ const appliedTitles = (objects: readonly KubeObject[]): string[] =>
 /** Endpoints and the autoscaler need a moment. @throws with all that is never as the document says */
 async function findAll(deployment: Deployment, { example, sections }: ReferenceDocument): Promise<Found> {
   const facts = sections.flatMap((section) => section.facts);
-  let found: Found = { objects: [], read: readProject };
+  const folder = await makeChart(deployment.root, deployment.overlay, [
+    '--env-file',
+    path.join(deployment.root, '.env.example'),
+  ]);
+  const chart = (file: string): string | undefined => {
+    const target = path.join(folder, file);
+    return existsSync(target) ? readFileSync(target, 'utf8') : undefined;
+  };
+  let found: Found = { objects: [], read: readProject, chart };
   await eventually(
     async () => {
       found = { ...found, objects: await objectsIn(deployment, example) };

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { parse } from 'yaml';
 import {
   at,
   generatedNameOf,
@@ -46,8 +47,11 @@ export type Place =
   | { in: 'variable'; object: string; name: string; from: string }
   /** A file of the project that has this text. */
   | { in: 'file'; file: string; text: string }
-  /** A file of the Helm chart: its mere name, or a field in it. Nothing checks these yet. */
-  | { in: 'chart'; file: string; path?: string; is?: Json };
+  /**
+   * A file of the Helm chart that `npm run chart` makes of the example: its mere name, or a field in it. `unlike` says why
+   * it is not what the document has.
+   */
+  | { in: 'chart'; file: string; path?: string; is?: Json; unlike?: string };
 
 const field = (object: string, path: string, wanted: Wanted): Place => ({
   in: 'field',
@@ -113,6 +117,12 @@ export const chart = (says: string, name: string, path?: string, is?: Json): Fac
   },
 });
 
+/** In its place the chart has something else, for a reason. */
+export const unlike = (says: string, why: string, name: string, path: string, is?: Json): Fact => ({
+  says,
+  place: { in: 'chart', file: name, path, unlike: why, ...(is === undefined ? {} : { is }) },
+});
+
 /** The one container of a Deployment. */
 export const container = 'spec.template.spec.containers.0';
 
@@ -122,6 +132,8 @@ export interface Found {
   objects: readonly KubeObject[];
   /** The text of a file of the project; undefined when there is none. */
   read(file: string): string | undefined;
+  /** The text of a file of the example's Helm chart; undefined when there is none. */
+  chart(file: string): string | undefined;
 }
 
 /** One row of the table. */
@@ -248,6 +260,18 @@ function originOf(found: Found, workload: KubeObject | undefined, name: string):
     .findLast((origin) => origin !== undefined);
 }
 
+function chartRow({ file, path, is, unlike: why }: Place & { in: 'chart' }, text: string | undefined): Row {
+  if (text === undefined) return { live: 'not there', problem: `the chart has no ${file}` };
+  if (path === undefined) return { live: 'there' };
+  const value = valueAt(parse(text), path);
+  if (value === undefined) return { live: 'not there', problem: `${file} has no ${path}` };
+  const live = is === undefined && isRecord(value) ? partsOf(value) : shown(value);
+  return {
+    live: `${live === '' ? 'empty' : live}${why === undefined ? '' : `; ${why}`}`,
+    ...(is === undefined || isDeepStrictEqual(value, is) ? {} : { problem: `expected ${shown(is)}` }),
+  };
+}
+
 /** What there is in place of what the document says. */
 export function rowOf({ place }: Fact, found: Found): Row {
   switch (place.in) {
@@ -283,7 +307,7 @@ export function rowOf({ place }: Fact, found: Found): Row {
         ? { live: 'as documented' }
         : { live: 'not there', problem: `${place.file} does not say: ${place.text}` };
     case 'chart':
-      return { live: 'not checked yet' };
+      return chartRow(place, found.chart(place.file));
   }
 }
 
@@ -338,6 +362,7 @@ export function pageOf(documents: readonly ReferenceDocument[], tables: Readonly
   const facts = factsOf(documents);
   const count = (...kinds: Place['in'][]): number =>
     facts.filter(({ place }) => kinds.includes(place.in)).length;
+  const others = facts.filter(({ place }) => place.in === 'chart' && place.unlike !== undefined).length;
   return [
     '# The reference systems, fact by fact',
     '',
@@ -347,7 +372,8 @@ export function pageOf(documents: readonly ReferenceDocument[], tables: Readonly
     'not what was found.',
     '',
     `Of ${facts.length} facts ${count('field', 'no object', 'endpoints', 'variable')} are compared with live objects and ${count('file')} with files of this project.`,
-    `The other ${count('chart')} are about Helm charts: nothing checks them yet, and nothing here claims them.`,
+    `The other ${count('chart')} are compared with the Helm chart that \`npm run chart\` makes of the example; ${others} of them find`,
+    'something else in its place, and say why.',
     '',
     'Names are those before the hash suffix. A value of a secret is told by its length.',
     '',

@@ -10,6 +10,7 @@ import {
   of,
   type ReferenceDocument,
   secret,
+  unlike,
   variable,
 } from '../conformance.ts';
 
@@ -239,7 +240,13 @@ export const sharedConfig: ReferenceDocument = {
     {
       title: 'Helm Values Structure',
       facts: [
-        chart('global.environment', 'values.yaml', 'global.environment', 'development'),
+        unlike(
+          'global.environment',
+          'empty leaves ENVIRONMENT of the config as it is',
+          'values.yaml',
+          'global.environment',
+          '',
+        ),
         chart('global.imageTag: local by default', 'values.yaml', 'global.imageTag', 'local'),
         chart('global.imagePullPolicy', 'values.yaml', 'global.imagePullPolicy'),
         chart('frontend.replicaCount: 1 by default', 'values.yaml', 'frontend.replicaCount', 1),
@@ -249,7 +256,7 @@ export const sharedConfig: ReferenceDocument = {
           'frontend.image.repository',
           'todo-frontend',
         ),
-        chart('frontend.image.tag: local by default', 'values.yaml', 'frontend.image.tag', 'local'),
+        chart('frontend.image.tag: local by default', 'values.yaml', 'global.imageTag', 'local'),
         chart(
           'frontend.service.type: NodePort or LoadBalancer',
           'values.yaml',
@@ -266,7 +273,7 @@ export const sharedConfig: ReferenceDocument = {
         chart('frontend.resources, by default as above', 'values.yaml', 'frontend.resources', resources),
         chart('backend.replicaCount', 'values.yaml', 'backend.replicaCount'),
         chart('backend.image.repository', 'values.yaml', 'backend.image.repository', 'todo-backend'),
-        chart('backend.image.tag', 'values.yaml', 'backend.image.tag', 'local'),
+        chart('backend.image.tag', 'values.yaml', 'global.imageTag', 'local'),
         chart('backend.service.type: ClusterIP', 'values.yaml', 'backend.service.type', 'ClusterIP'),
         chart('backend.service.port: 8000 by default', 'values.yaml', 'backend.service.port', 8000),
         chart(
@@ -275,7 +282,12 @@ export const sharedConfig: ReferenceDocument = {
           'backend.resources',
           resources,
         ),
-        chart('backend.runMigrations: true by default', 'values.yaml', 'backend.runMigrations', true),
+        unlike(
+          'backend.runMigrations: true by default',
+          'an init container, which always runs',
+          'values.yaml',
+          'backend',
+        ),
         chart('ingress.enabled: false by default', 'values.yaml', 'ingress.enabled', false),
         chart('ingress.className: nginx', 'values.yaml', 'ingress.className', 'nginx'),
         chart(
@@ -283,12 +295,17 @@ export const sharedConfig: ReferenceDocument = {
           'values.yaml',
           'ingress.hosts',
         ),
-        chart('secrets.databaseUrl', 'values.yaml', 'secrets.databaseUrl'),
-        chart('secrets.betterAuthSecret', 'values.yaml', 'secrets.betterAuthSecret'),
-        chart('secrets.openaiApiKey', 'values.yaml', 'secrets.openaiApiKey'),
-        chart('secrets.mcpApiKey', 'values.yaml', 'secrets.mcpApiKey'),
-        chart('secrets.openaiDomainKey', 'values.yaml', 'secrets.openaiDomainKey'),
-        chart('secrets are populated in values-local.yaml', 'values-local.yaml'),
+        chart('secrets.databaseUrl', 'values.yaml', 'secrets.DATABASE_URL', ''),
+        chart('secrets.betterAuthSecret', 'values.yaml', 'secrets.BETTER_AUTH_SECRET', ''),
+        chart('secrets.openaiApiKey', 'values.yaml', 'secrets.OPENAI_API_KEY', ''),
+        chart('secrets.mcpApiKey', 'values.yaml', 'secrets.MCP_API_KEY', ''),
+        chart('secrets.openaiDomainKey', 'values.yaml', 'secrets.NEXT_PUBLIC_OPENAI_DOMAIN_KEY', ''),
+        unlike(
+          'secrets are populated in values-local.yaml',
+          'the user writes that file, the chart has none',
+          'values.yaml',
+          'secrets',
+        ),
       ],
     },
     {
@@ -324,8 +341,8 @@ export const sharedConfig: ReferenceDocument = {
         config('and a ConfigMap', 'kind', 'ConfigMap'),
         frontend('Frontend Pod: envFrom configMapRef and secretRef', `${container}.envFrom`, bothSources),
         backend('Backend Pod: envFrom configMapRef and secretRef', `${container}.envFrom`, bothSources),
-        chart('the Helm chart has templates/ that make the Secret', 'templates/secrets.yaml'),
-        chart('the Helm chart has templates/ that make the ConfigMap', 'templates/configmap.yaml'),
+        chart('the Helm chart has templates/ that make the Secret', 'templates/app-secrets-secret.yaml'),
+        chart('the Helm chart has templates/ that make the ConfigMap', 'templates/app-config-configmap.yaml'),
       ],
     },
     {

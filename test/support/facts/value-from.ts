@@ -8,6 +8,7 @@ import {
   of,
   type ReferenceDocument,
   secret,
+  unlike,
   variable,
 } from '../conformance.ts';
 
@@ -235,12 +236,12 @@ export const valueFrom: ReferenceDocument = {
         chart('apiVersion: v2', 'Chart.yaml', 'apiVersion', 'v2'),
         chart('name: todo-chatbot', 'Chart.yaml', 'name', 'todo-chatbot'),
         chart('version: 0.1.0', 'Chart.yaml', 'version', '0.1.0'),
-        chart('appVersion: "1.0.0"', 'Chart.yaml', 'appVersion', '1.0.0'),
-        chart(
+        unlike('appVersion: "1.0.0"', 'the tag of the images', 'Chart.yaml', 'appVersion', 'latest'),
+        unlike(
           'description: Helm chart for deploying the Todo Chatbot application',
+          'says what it was made of',
           'Chart.yaml',
           'description',
-          'Helm chart for deploying the Todo Chatbot application',
         ),
       ],
     },
@@ -261,11 +262,11 @@ export const valueFrom: ReferenceDocument = {
           'frontend.image.repository',
           'todo-frontend',
         ),
-        chart('frontend.image.tag: "latest"', 'values.yaml', 'frontend.image.tag', 'latest'),
+        chart('frontend.image.tag: "latest"', 'values.yaml', 'global.imageTag', 'latest'),
         chart(
           'frontend.image.pullPolicy: "IfNotPresent"',
           'values.yaml',
-          'frontend.image.pullPolicy',
+          'global.imagePullPolicy',
           'IfNotPresent',
         ),
         chart('frontend.service.type: "NodePort"', 'values.yaml', 'frontend.service.type', 'NodePort'),
@@ -285,11 +286,11 @@ export const valueFrom: ReferenceDocument = {
           'backend.image.repository',
           'todo-backend',
         ),
-        chart('backend.image.tag: "latest"', 'values.yaml', 'backend.image.tag', 'latest'),
+        chart('backend.image.tag: "latest"', 'values.yaml', 'global.imageTag', 'latest'),
         chart(
           'backend.image.pullPolicy: "IfNotPresent"',
           'values.yaml',
-          'backend.image.pullPolicy',
+          'global.imagePullPolicy',
           'IfNotPresent',
         ),
         chart('backend.service.type: "ClusterIP"', 'values.yaml', 'backend.service.type', 'ClusterIP'),
@@ -300,10 +301,10 @@ export const valueFrom: ReferenceDocument = {
     {
       title: 'Helm Chart: Templates Structure',
       facts: [
-        chart('backend-deployment.yaml', 'templates/backend-deployment.yaml'),
-        chart('frontend-deployment.yaml', 'templates/frontend-deployment.yaml'),
-        chart('backend-service.yaml', 'templates/backend-service.yaml'),
-        chart('frontend-service.yaml', 'templates/frontend-service.yaml'),
+        chart('backend-deployment.yaml', 'templates/todo-chatbot-backend-deployment.yaml'),
+        chart('frontend-deployment.yaml', 'templates/todo-chatbot-frontend-deployment.yaml'),
+        chart('backend-service.yaml', 'templates/todo-chatbot-backend-service-service.yaml'),
+        chart('frontend-service.yaml', 'templates/todo-chatbot-frontend-service-service.yaml'),
         chart('_helpers.tpl', 'templates/_helpers.tpl'),
       ],
     },
