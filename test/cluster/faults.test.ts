@@ -198,8 +198,8 @@ faults('a server error that passes does not make down leave the namespace', () =
   }),
 );
 
-/** Puts a kubectl first on PATH that runs the script at its second apply, and is the real one otherwise. */
-function wrapKubectl(deployment: Deployment, script: string): { PATH: string } {
+/** Puts a kubectl first on PATH that runs the script at one apply, the second unless told, and is the real one otherwise. */
+function wrapKubectl(deployment: Deployment, script: string, which = 2): { PATH: string } {
   const folder = path.join(path.dirname(deployment.root), 'bin');
   mkdirSync(folder);
   const file = path.join(folder, 'kubectl');
@@ -210,8 +210,8 @@ count='${folder}/count'
 case " $* " in
 *' apply '*)
   echo >>"$count"
-  if [ "$(wc -l <"$count")" -eq 2 ]; then
-    echo $$ >'${folder}/second'
+  if [ "$(wc -l <"$count")" -eq ${which} ]; then
+    echo $$ >'${folder}/reached'
     ${script}
   fi
   ;;
@@ -223,8 +223,8 @@ exec '${deployment.sandbox.kubectl}' "$@"
   return { PATH: [folder, deployment.environment.PATH].join(path.delimiter) };
 }
 
-const secondApply = (deployment: Deployment): Promise<unknown> => {
-  const file = path.join(path.dirname(deployment.root), 'bin/second');
+const reachedApply = (deployment: Deployment): Promise<unknown> => {
+  const file = path.join(path.dirname(deployment.root), 'bin/reached');
   return eventually(
     async () => existsSync(file),
     (isThere) => isThere,
@@ -272,8 +272,9 @@ faults('kubectl apply that fails in a namespace that was there: the namespace st
 
 faults('Ctrl-C while kubectl applies: it finishes its wave, and nothing more is done', () =>
   withDeployment({}, async (deployment) => {
-    const running = deployment.start('up', [], { environment: wrapKubectl(deployment, 'sleep 1') });
-    await secondApply(deployment);
+    // Of accounts and config: the namespace is written without kubectl.
+    const running = deployment.start('up', [], { environment: wrapKubectl(deployment, 'sleep 1', 1) });
+    await reachedApply(deployment);
     running.child.kill('SIGINT');
     const outcome = await running.ended;
     assertFailure(outcome, { status: 130, code: 'INTERRUPTED', next: 'same command' });
@@ -288,10 +289,10 @@ faults('Ctrl-C while kubectl applies: it finishes its wave, and nothing more is 
 faults('SIGKILL while kubectl applies: kubectl ends too, and the next run need not wait for it', () =>
   withDeployment({}, async (deployment) => {
     const running = deployment.start('up', [], { environment: wrapKubectl(deployment, 'exec sleep 100') });
-    await secondApply(deployment);
+    await reachedApply(deployment);
     running.child.kill('SIGKILL');
     await running.ended;
-    const pid = Number(readFileSync(path.join(path.dirname(deployment.root), 'bin/second'), 'utf8'));
+    const pid = Number(readFileSync(path.join(path.dirname(deployment.root), 'bin/reached'), 'utf8'));
     await eventually(
       async () => processWithPid(pid),
       (found) => found === undefined,
@@ -307,7 +308,7 @@ faults('a second Ctrl-C does not wait for kubectl', () =>
   withDeployment({}, async (deployment) => {
     const script = `trap '' TERM INT; sleep 100`;
     const running = deployment.start('up', [], { environment: wrapKubectl(deployment, script) });
-    await secondApply(deployment);
+    await reachedApply(deployment);
     running.child.kill('SIGINT');
     await running.said(
       'interrupted: kubectl is finishing the objects it was given, then nothing more begins (again to end at once)',
