@@ -76,12 +76,12 @@ merging('null takes a rule away', () => {
 });
 
 merging('objects without fields stay, ConfigMaps come first', () => {
-  const contract = contractOf('secrets: {s: }\nconfigMaps: {c: {}, d: {K: }}\nexternal: [x]\n');
+  const contract = contractOf('secrets: {s: }\nconfigMaps: {c: {}, d: {K: }}\nexternal: [Secret/x]\n');
   assert.equal(
     contract.objects.map(({ kind, name }) => `${kind}/${name}`),
     ['ConfigMap/c', 'ConfigMap/d', 'Secret/s'],
   );
-  assert.equal(contract.external, ['x']);
+  assert.equal(contract.external, ['Secret/x']);
 });
 
 merging('anchors, aliases and merge keys are resolved, and places found through them', () => {
@@ -277,7 +277,7 @@ faults('an alias bomb is told, not expanded', () => {
 
 for (const [name, text] of [
   ['contexts', 'contexts: [a, b, a]'],
-  ['external objects', 'external: [a, b, a]'],
+  ['external objects', 'external: [Secret/a, Secret/b, Secret/a]'],
   ['one of', 'secrets: {s: {K: {oneOf: [a, b, a]}}}'],
 ] as const) {
   faults(`${name} with a text twice are told`, () => assert.match(told(text)[0]!, /a list of different/));

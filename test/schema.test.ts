@@ -48,7 +48,7 @@ for (const [name, data] of [
   ],
   ['contexts', { contexts: ['minikube', 'team-*'] }],
   ['no contexts', { contexts: [] }],
-  ['external objects', { external: ['registry-credentials'] }],
+  ['external objects', { external: ['Secret/registry-credentials', 'ConfigMap/a.b'] }],
   [
     'a secret with all its rules',
     secret({ env: 'E', optional: true, pattern: 'x', minLength: 1, generate: true }),
@@ -90,6 +90,8 @@ for (const [name, data, ...paths] of [
   ['buildTime in a Secret', secret({ buildTime: true }), 'secrets.secrets.KEY.buildTime'],
   ['contexts as a text', { contexts: 'minikube' }, 'contexts'],
   ['the same context twice', { contexts: ['a', 'a'] }, 'contexts'],
+  ['an external object without its kind', { external: ['registry'] }, 'external.0'],
+  ['an external object of a kind that nothing mentions', { external: ['Pod/a'] }, 'external.0'],
   [
     'several faults',
     field({ default: 1, optional: 'no' }),

@@ -129,7 +129,7 @@ function nameMessage(depth: number): string {
 function shapeMessage(section: string, depth: number): string {
   if (depth === 0) return `expected a map with ${topLevel.join(', ')}`;
   if (section === 'contexts') return 'expected a list of different context names';
-  if (section === 'external') return 'expected a list of different object names';
+  if (section === 'external') return 'expected a list of different objects, each as Kind/name';
   if (section === 'cluster') return 'expected a map with uid, ca or both';
   if (depth === 1) return 'expected a map of object names';
   if (depth === 2) return 'expected a map of data keys';

@@ -133,6 +133,12 @@ const anyObjectName = {
   maxLength: 253,
 } as const;
 
+// Of a kind that manifests refer to by name; as `diff` and the errors write it.
+const externalObject = {
+  pattern: `^(ConfigMap|Secret|ServiceAccount|Service|PersistentVolumeClaim)/${anyObjectName.pattern.slice(1)}`,
+  maxLength: 280,
+} as const;
+
 // The hash suffix takes 11 characters.
 const objectName = { ...anyObjectName, maxLength: 242 } as const;
 
@@ -209,11 +215,11 @@ export const strataSchema = {
     external: {
       title: 'External objects',
       description:
-        'Names of ConfigMaps, Secrets, ServiceAccounts, Services and claims that the manifests refer to and that something else makes.',
+        'Kind/name of ConfigMaps, Secrets, ServiceAccounts, Services and claims that the manifests refer to and that something else makes.',
       type: 'array',
-      items: { type: 'string', ...anyObjectName },
+      items: { type: 'string', ...externalObject },
       uniqueItems: true,
-      examples: [['registry-credentials']],
+      examples: [['Secret/registry-credentials']],
     },
   },
 } as const;

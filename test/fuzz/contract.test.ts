@@ -48,7 +48,7 @@ const model = fc.record(
     configMaps: objectsOf(configField),
     secrets: objectsOf(secretField),
     contexts: fc.uniqueArray(fc.constantFrom('minikube', 'team-*', '*', 'a b', '['), { maxLength: 3 }),
-    external: fc.uniqueArray(fc.constantFrom('registry', 'x.y'), { maxLength: 2 }),
+    external: fc.uniqueArray(fc.constantFrom('Secret/registry', 'ConfigMap/x.y'), { maxLength: 2 }),
   },
   { requiredKeys: [] },
 );
@@ -149,7 +149,7 @@ for (const [name, make] of Object.entries({
   'objects that are none': numbered('secrets:\n', (index) => `  O_${index}: 1\n`),
   contexts: numbered('contexts:\n', (index) => `  - c${index}\n`),
   'contexts that are none': numbered('contexts:\n', (index) => `  - "c${index} ?"\n`),
-  externals: numbered('external: [', (index) => `c${index}, `, ']'),
+  externals: numbered('external: [', (index) => `Secret/c${index}, `, ']'),
   'one of many': numbered('configMaps: {a: {A: {oneOf: [', (index) => `c${index}, `, ']}}}'),
   'two fields with many values': (size: number) =>
     ['a', 'b']
