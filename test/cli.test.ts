@@ -813,7 +813,7 @@ charts('a folder with files of somebody else stays as it is', () =>
 
 charts('a secret that stands in a manifest is refused', () =>
   withDesk(async (desk) => {
-    const file = 'overlays/dev/deployment.forwarded-headers.yaml';
+    const file = 'components/ingress/deployment.forwarded-headers.yaml';
     const text = readFileSync(path.join(desk.root, file), 'utf8');
     desk.write(file, text.replace('value: "*"', `value: ${JSON.stringify(canaries.JWT_SECRET)}`));
     const out = path.join(desk.root, 'chart');

@@ -56,7 +56,12 @@ async function assertFinished(deployment: Deployment): Promise<void> {
   const { deployments } = JSON.parse(stdout) as { deployments: { result: string }[] };
   assert.is(deployments.at(-1)?.result, 'healthy', stdout);
   await deployment.expect(0, 'diff');
-  await deployment.expect(0, 'status');
+  // The nodes were silent as long as the server was: until they are heard again, their Pods count as not ready.
+  await eventually(
+    () => deployment.strata('status'),
+    ({ status }) => status === 0,
+    60_000,
+  );
 }
 
 function assertUnreachable({ status, stderr }: Outcome): void {
