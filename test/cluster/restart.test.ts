@@ -46,6 +46,14 @@ async function killServer(): Promise<() => Promise<void>> {
   };
 }
 
+/**
+ * While the server was away its nodes were silent, and the node lifecycle controller calls their Pods not ready. A kubelet
+ * reports them again; simulated nodes do not, but new Pods they do.
+ */
+async function replacePods(deployment: Deployment): Promise<void> {
+  await deployment.kubectl(['delete', 'pods', '--all']);
+}
+
 /** No lock, no proxy, nothing half-written: all as after a run that nothing happened to. */
 async function assertFinished(deployment: Deployment): Promise<void> {
   assert.equal(await deployment.list('leases'), []);
@@ -56,7 +64,7 @@ async function assertFinished(deployment: Deployment): Promise<void> {
   const { deployments } = JSON.parse(stdout) as { deployments: { result: string }[] };
   assert.is(deployments.at(-1)?.result, 'healthy', stdout);
   await deployment.expect(0, 'diff');
-  // The nodes were silent as long as the server was: until they are heard again, their Pods count as not ready.
+  await replacePods(deployment);
   await eventually(
     () => deployment.strata('status'),
     ({ status }) => status === 0,
@@ -127,6 +135,7 @@ restart(
       assertUnreachable(outcome);
       assert.not.match(outcome.stderr, /NOT_HEALTHY|not healthy/);
       deployment.simulate('backend', undefined);
+      await replacePods(deployment);
       await deployment.expect(0, 'up');
       await assertFinished(deployment);
     }),
