@@ -365,7 +365,7 @@ async function buildAll(session: Session, go: Go, cache: string, target: string)
   const started = clock.now();
   try {
     terminal.say(
-      `building the sandbox's control plane with Go ${go.version}, once: about 5 minutes on two cores, seconds when Go's cache is warm`,
+      `building the sandbox's control plane with Go ${go.version}, once: 5 to 10 minutes on two cores, seconds when Go's cache is warm`,
     );
     const build: Build = { session, go, environment: buildEnvironment(session.environment, cache), folder };
     for (const [index, step] of buildSteps.entries()) {

@@ -97,6 +97,9 @@ const controllerManagerFlags: readonly string[] = [
   '--service-account-private-key-file=service-account.key',
   '--use-service-account-credentials',
   '--leader-elect=false',
+  // A node that is silent because the machine sleeps or the API server starts again would lose its Pods for good: simulated
+  // ones report ready once.
+  '--node-monitor-grace-period=24h',
   '--secure-port=0',
   // Its usual limit of 20 requests a second is what a hundred objects would wait for.
   '--kube-api-qps=500',

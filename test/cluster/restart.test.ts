@@ -46,14 +46,6 @@ async function killServer(): Promise<() => Promise<void>> {
   };
 }
 
-/**
- * While the server was away its nodes were silent, and the node lifecycle controller calls their Pods not ready. A kubelet
- * reports them again; simulated nodes do not, but new Pods they do.
- */
-async function replacePods(deployment: Deployment): Promise<void> {
-  await deployment.kubectl(['delete', 'pods', '--all']);
-}
-
 /** No lock, no proxy, nothing half-written: all as after a run that nothing happened to. */
 async function assertFinished(deployment: Deployment): Promise<void> {
   assert.equal(await deployment.list('leases'), []);
@@ -64,12 +56,7 @@ async function assertFinished(deployment: Deployment): Promise<void> {
   const { deployments } = JSON.parse(stdout) as { deployments: { result: string }[] };
   assert.is(deployments.at(-1)?.result, 'healthy', stdout);
   await deployment.expect(0, 'diff');
-  await replacePods(deployment);
-  await eventually(
-    () => deployment.strata('status'),
-    ({ status }) => status === 0,
-    60_000,
-  );
+  await deployment.expect(0, 'status');
 }
 
 function assertUnreachable({ status, stderr }: Outcome): void {
@@ -135,7 +122,6 @@ restart(
       assertUnreachable(outcome);
       assert.not.match(outcome.stderr, /NOT_HEALTHY|not healthy/);
       deployment.simulate('backend', undefined);
-      await replacePods(deployment);
       await deployment.expect(0, 'up');
       await assertFinished(deployment);
     }),

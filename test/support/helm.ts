@@ -44,7 +44,7 @@ async function build(): Promise<string> {
     async () => {
       if (existsSync(file)) return file;
       const started = performance.now();
-      session.terminal.say('building helm with Go, once: about two minutes on two cores');
+      session.terminal.say('building helm with Go, once: about three minutes on two cores');
       const options = ['-trimpath', '-mod=readonly', '-buildvcs=false', '-ldflags', '-s -w'];
       const { status, stderr } = await run(
         'go',
