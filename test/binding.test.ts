@@ -2,11 +2,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Binding, bindingOf, type Ground, movesSince, prunedBy } from '../scripts/lib/binding.ts';
 import type { KubeObject } from '../scripts/lib/manifest.ts';
-import { type Action, type PlannedObject, withoutNoise } from '../scripts/lib/plan.ts';
+import { type Action, type PlannedObject, plainly, withoutNoise } from '../scripts/lib/plan.ts';
 import { splitManifests } from '../scripts/lib/render.ts';
 import { createScrubber } from '../scripts/lib/scrub.ts';
 import { deployment, job, owned } from './support/objects.ts';
-import { plainly } from './support/plan.ts';
 
 const secretName = 'web-2m5hbd84tk';
 const rendered = (value: string, name = secretName) => {

@@ -4,8 +4,7 @@ import type { Arguments } from '../scripts/lib/command.ts';
 import { type Guard, guardsOf, guardsOfPlan, requireAllowed } from '../scripts/lib/deletions.ts';
 import { StrataError } from '../scripts/lib/errors.ts';
 import { groupOf } from '../scripts/lib/manifest.ts';
-import type { Action, Plan, PlannedObject } from '../scripts/lib/plan.ts';
-import { plainly } from './support/plan.ts';
+import { type Action, type Plan, type PlannedObject, plainly } from '../scripts/lib/plan.ts';
 
 /** `prune Service/a`, with further parts of the planned object. */
 function planned(text: string, parts: Partial<PlannedObject> = {}): PlannedObject {

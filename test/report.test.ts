@@ -3,11 +3,10 @@ import * as assert from 'uvu/assert';
 import type { KubeObject } from '../scripts/lib/manifest.ts';
 import { referenceOf } from '../scripts/lib/manifest.ts';
 import type { Action, Plan, PlannedObject } from '../scripts/lib/plan.ts';
-import { withoutNoise } from '../scripts/lib/plan.ts';
+import { plainly, withoutNoise } from '../scripts/lib/plan.ts';
 import { formatPlan, placeLine, planToJson, summaryOf } from '../scripts/lib/report.ts';
 import type { Style } from '../scripts/lib/terminal.ts';
 import { complete, deployment, job, owned } from './support/objects.ts';
-import { plainly } from './support/plan.ts';
 
 const plain = (text: string): string => text;
 const style: Style = { bold: plain, dim: plain, red: plain, green: plain, yellow: plain, cyan: plain };

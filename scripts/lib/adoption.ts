@@ -4,7 +4,7 @@ import { type Connection, refusal } from './connection.ts';
 import { expectedOf, movementOf } from './digest.ts';
 import { type Discovery, objectPath } from './discovery.ts';
 import { type FieldSet, meets, remainder, unite } from './fields.ts';
-import { moved, readNow, staleError, type Target } from './guard.ts';
+import { attempts, moved, readNow, staleError, type Target } from './guard.ts';
 import { applyEntry, fieldManager } from './inventory.ts';
 import { type ClusterState, type DryRun, dryRun, dryRunOfMerge, type Takeover } from './live.ts';
 import {
@@ -125,9 +125,6 @@ export async function dryRunOfTakeover(
     takeover,
   };
 }
-
-/** How often a status may get in between the reading and the writing. */
-const attempts = 10;
 
 /**
  * Makes the fields of the makers those of strata, and lets client-side apply's annotation go: both before kubectl is asked

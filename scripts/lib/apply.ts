@@ -3,7 +3,7 @@ import { type Connection, refusal } from './connection.ts';
 import { movementOf } from './digest.ts';
 import { discover, objectPath } from './discovery.ts';
 import { StrataError } from './errors.ts';
-import { guardedObject, guardedText, moved, readNow, staleError, type Target } from './guard.ts';
+import { attempts, guardedObject, guardedText, moved, readNow, staleError, type Target } from './guard.ts';
 import {
   createdByAnnotation,
   fieldManager,
@@ -88,9 +88,6 @@ function batchesOf(targets: readonly Target[]): Target[][] {
   }
   return batches.map((batch) => [...batch.values()]);
 }
-
-/** How often a status may get in between the reading and the writing of one object. */
-const attempts = 10;
 
 /** A namespace that others may have filled. */
 const isThere = ({ manifest, expected, isUnguarded }: Target): boolean =>

@@ -31,12 +31,11 @@ function digestsOf(folder: string): Record<string, unknown> | undefined {
 }
 
 /** What in the folder was not written by this command: files of others, and ours that were edited. */
-function foreignIn(folder: string): string[] {
-  const digests = digestsOf(folder) ?? {};
+function foreignIn(folder: string, digests: Record<string, unknown> | undefined): string[] {
   return filesBelow(folder).filter((name) => {
-    if (name === recordFile && digestsOf(folder) !== undefined) return false;
+    if (name === recordFile && digests !== undefined) return false;
     const file = path.join(folder, name);
-    return !lstatSync(file).isFile() || digests[name] !== sha256(readFileSync(file, 'utf8'));
+    return !lstatSync(file).isFile() || digests?.[name] !== sha256(readFileSync(file, 'utf8'));
   });
 }
 
@@ -49,10 +48,11 @@ function refuseForeign(folder: string, shown: string): void {
       hint: 'name a folder that is new or empty with --out',
     });
   }
-  const foreign = foreignIn(folder);
+  const digests = digestsOf(folder);
+  const foreign = foreignIn(folder, digests);
   if (foreign.length === 0) return;
   const list = foreign.slice(0, 5).join(', ') + (foreign.length > 5 ? ` and ${foreign.length - 5} more` : '');
-  const isOurs = digestsOf(folder) !== undefined;
+  const isOurs = digests !== undefined;
   throw new StrataError(
     'FILE_UNWRITABLE',
     isOurs

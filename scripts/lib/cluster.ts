@@ -5,7 +5,7 @@ import type { Contract } from './contract.ts';
 import { discover } from './discovery.ts';
 import { formatProblem, type Problem, StrataError, sortProblems } from './errors.ts';
 import { afterwards, type Expectation, expectCluster, type Recognized, recognize } from './identity.ts';
-import { isAdoptable, staysBecause } from './inventory.ts';
+import { staysBecause } from './inventory.ts';
 import { type Context, isLocal, readKubeconfig } from './kubeconfig.ts';
 import {
   type ClusterState,
@@ -28,6 +28,7 @@ import {
   objectionsTo,
   type Plan,
   type PlanInput,
+  staysTheirs,
   surplusOf,
 } from './plan.ts';
 import { type Destination, type Prepared, prepare, renderVerified } from './prepare.ts';
@@ -297,8 +298,8 @@ async function compareAllowed(
       const found = live.get(keyOf(referenceOf(object)));
       if (found === undefined || isNamespace(referenceOf(object))) return asked[index]!;
       if (asked[index]!.outcome === 'left alone') return asked[index]!;
+      if (staysTheirs(inventory, found, adopt)) return asked[index]!;
       const isTheirs = isForeign(inventory, found);
-      if (isTheirs && !(adopt && isAdoptable(inventory, found))) return asked[index]!;
       return dryRunOfTakeover(connection, state, object, found, asked[index]!, isTheirs);
     }),
   );

@@ -22,6 +22,9 @@ export interface Target {
   isUnguarded?: true;
 }
 
+/** How often a status may get in between the reading and the writing of one object. */
+export const attempts = 10;
+
 /** No object ever has this version: etcd begins to count there. Only one that does not exist yet passes it. */
 const versionOfNothing = '1';
 

@@ -101,9 +101,13 @@ export interface PlanInput {
   adopt: boolean;
 }
 
-/** Somebody else made it, and it would be taken over. */
+/** Somebody else made it. */
 export const isForeign = (inventory: Inventory, live: KubeObject): boolean =>
   !isOwned(inventory, live) && !isNamespace(referenceOf(live));
+
+/** Somebody else made it, and it stays theirs. */
+export const staysTheirs = (inventory: Inventory, live: KubeObject, adopt: boolean): boolean =>
+  isForeign(inventory, live) && !(adopt && isAdoptable(inventory, live));
 
 /** Owned members that are no longer rendered. */
 export function surplusOf(
@@ -148,7 +152,7 @@ export function objectionsTo(input: PlanInput): Objection[] {
       ];
     }
     const isTheirs = live && isForeign(input.inventory, live);
-    if (isTheirs && !(input.adopt && isAdoptable(input.inventory, live))) {
+    if (live && staysTheirs(input.inventory, live, input.adopt)) {
       const isFree = isAdoptable(input.inventory, live);
       return [
         {
@@ -263,7 +267,9 @@ export function makePlan(input: PlanInput): Plan {
   return { objects, inventoryIsMissing, isChanged };
 }
 
-const nothing = {
+/** What most planned objects do not have. */
+export const plainly = {
+  live: undefined,
   replaces: undefined,
   isSuperseded: false,
   usedBy: [],
@@ -281,7 +287,7 @@ function planLeftAlone({ live }: PlanInput, { object }: Manifest): PlannedObject
   if (found === undefined) return [];
   return [
     {
-      ...nothing,
+      ...plainly,
       action: 'keep',
       reference,
       before: withoutNoise(found),
@@ -305,14 +311,13 @@ function planRendered(
   const result = dryRun.outcome === 'accepted' ? dryRun.object : manifest.object;
   const after = withoutNoise(result);
   const notValidated = dryRun.outcome === 'not validated' ? dryRun.reason : undefined;
-  const common = { ...nothing, reference, manifest, after, notValidated };
+  const common = { ...plainly, reference, manifest, after, notValidated };
   if (live === undefined) {
     return {
       ...common,
       action: 'create',
       before: undefined,
       uid: undefined,
-      live: undefined,
       replaces: predecessorOf(reference, predecessors),
     };
   }
@@ -377,7 +382,7 @@ function planSurplus({ inventory, users }: PlanInput, object: KubeObject): Plann
   const usedBy = usersFor(users, reference);
   const stays = staysBecause(inventory, object);
   return {
-    ...nothing,
+    ...plainly,
     action: usedBy.length > 0 || stays ? 'keep' : 'prune',
     reference,
     before: withoutNoise(object),

@@ -3,7 +3,7 @@ import { collectionPath, type Discovery, itemsOf, objectPath, type Resource } fr
 import { StrataError } from './errors.ts';
 import { groupKindOf, type KubeObject, type Reference, referenceOf, textAt, titleOf } from './manifest.ts';
 import { formatDuration, type Session } from './session.ts';
-import { waveOf } from './wave.ts';
+import { waveOf, wavesOfDeletion } from './wave.ts';
 
 /** An object as it was seen: only that very one may be deleted. */
 export interface Doomed {
@@ -61,7 +61,7 @@ export async function deleteAll(
   timeout: number,
 ): Promise<void> {
   const deadline = session.clock.now() + timeout;
-  for (const wave of [4, 1, 0]) {
+  for (const wave of wavesOfDeletion) {
     const own = targets.filter(({ reference }) => waveOf(reference) === wave);
     if (own.length === 0) continue;
     session.signal.throwIfAborted();

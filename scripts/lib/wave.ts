@@ -33,7 +33,10 @@ export const waveNames = [
 
 const [ahead, jobsAhead, workloads] = [2, 3, 4];
 
-/** 0, 1 or 4: what others need to exist comes first; deleting goes the other way. */
+/** The values of `waveOf`, backwards: what others need goes last. */
+export const wavesOfDeletion: readonly number[] = [workloads, 1, 0];
+
+/** 0, 1 or 4: what others need to exist comes first. */
 export function waveOf(reference: Reference): number {
   const name = groupKindOf(reference);
   if (first.has(name)) return 0;

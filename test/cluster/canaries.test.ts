@@ -1,18 +1,11 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { commandNames } from '../../scripts/lib/cli.ts';
 import { type ErrorCode, exitStatuses } from '../../scripts/lib/errors.ts';
 import { assertStatus, concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
+import { wrapKubectl } from '../support/fake-kubectl.ts';
 
 // Every command × every way in which it ends, with secrets that may be in nothing it says or leaves: `Deployment` looks
 // for each value as it is, in base64 at three offsets, URL-encoded and JSON-escaped, after each run.
@@ -50,16 +43,6 @@ const andDoctor = (commands: readonly string[], code: ErrorCode, more: Partial<R
 const live = 'canary/of+the=cluster 0123456789';
 /** What somebody wrote over a value. */
 const edited = 'canary-by-hand/0123456789+abcdef';
-
-/** The real kubectl, but for what this script ends; it may say all that it is given. */
-function wrapKubectl(deployment: Deployment, script: string): Record<string, string> {
-  const folder = path.join(path.dirname(deployment.root), 'bin');
-  mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, 'kubectl');
-  writeFileSync(file, `#!/bin/sh\n${script}\nexec '${deployment.sandbox.kubectl}' "$@"\n`);
-  chmodSync(file, 0o755);
-  return { PATH: [folder, deployment.environment.PATH].join(path.delimiter) };
-}
 
 /** Another text of a file of the overlay for one case. */
 function withText(file: string, change: (text: string) => string): Pick<Case, 'arrange' | 'restore'> {

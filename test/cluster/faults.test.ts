@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { suite } from 'uvu';
@@ -8,6 +8,7 @@ import { processWithPid } from '../../scripts/lib/process.ts';
 import { systemClock } from '../../scripts/lib/session.ts';
 import { eventually, type Outcome } from '../support/cluster.ts';
 import { assertStatus, concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
+import { wrapFolder, wrapKubectl } from '../support/fake-kubectl.ts';
 import { type Moment, type Relay, withRelay } from '../support/relay.ts';
 import { projectFolder } from '../support/session.ts';
 
@@ -198,33 +199,26 @@ faults('a server error that passes does not make down leave the namespace', () =
   }),
 );
 
-/** Puts a kubectl first on PATH that runs the script at one apply, the second unless told, and is the real one otherwise. */
-function wrapKubectl(deployment: Deployment, script: string, which = 2): { PATH: string } {
-  const folder = path.join(path.dirname(deployment.root), 'bin');
-  mkdirSync(folder);
-  const file = path.join(folder, 'kubectl');
-  writeFileSync(
-    file,
-    `#!/bin/sh
-count='${folder}/count'
-case " $* " in
-*' apply '*)
-  echo >>"$count"
-  if [ "$(wc -l <"$count")" -eq ${which} ]; then
-    echo $$ >'${folder}/reached'
-    ${script}
-  fi
-  ;;
-esac
-exec '${deployment.sandbox.kubectl}' "$@"
-`,
-  );
-  chmodSync(file, 0o755);
-  return { PATH: [folder, deployment.environment.PATH].join(path.delimiter) };
+/** The real kubectl, but for one apply, the second unless told: there it runs the script first. */
+function wrapApply(deployment: Deployment, script: string, which = 2): { PATH: string } {
+  const folder = wrapFolder(deployment);
+  const lines = [
+    `count='${folder}/count'`,
+    'case " $* " in',
+    "*' apply '*)",
+    '  echo >>"$count"',
+    `  if [ "$(wc -l <"$count")" -eq ${which} ]; then`,
+    `    echo $$ >'${folder}/reached'`,
+    `    ${script}`,
+    '  fi',
+    '  ;;',
+    'esac',
+  ];
+  return wrapKubectl(deployment, lines.join('\n'));
 }
 
 const reachedApply = (deployment: Deployment): Promise<unknown> => {
-  const file = path.join(path.dirname(deployment.root), 'bin/reached');
+  const file = path.join(wrapFolder(deployment), 'reached');
   return eventually(
     async () => existsSync(file),
     (isThere) => isThere,
@@ -235,7 +229,7 @@ const reachedApply = (deployment: Deployment): Promise<unknown> => {
 faults('kubectl apply that fails half-way: 3, nothing of the run stays, the same command works', () =>
   withDeployment({}, async (deployment) => {
     const secret = [...deployment.secrets][0];
-    const environment = wrapKubectl(
+    const environment = wrapApply(
       deployment,
       `cat >/dev/null; echo "error: it dislikes ${secret} $(printf %s '${secret}' | base64 -w0)" >&2; exit 1`,
     );
@@ -258,7 +252,7 @@ faults('kubectl apply that fails in a namespace that was there: the namespace st
   withDeployment({}, async (deployment) => {
     await deployment.expect(0, 'up');
     const before = await deployment.get('namespace', deployment.namespace);
-    const environment = wrapKubectl(deployment, 'kill -KILL $$');
+    const environment = wrapApply(deployment, 'kill -KILL $$');
     deployment.setValues({ APP_NAME: 'another' });
     const outcome = await deployment.strata('up', [], { environment });
     assertFailure(outcome, { status: 3, code: 'APPLY_FAILED', message: /kubectl apply failed: .+/ });
@@ -273,7 +267,7 @@ faults('kubectl apply that fails in a namespace that was there: the namespace st
 faults('Ctrl-C while kubectl applies: it finishes its wave, and nothing more is done', () =>
   withDeployment({}, async (deployment) => {
     // Of accounts and config: the namespace is written without kubectl.
-    const running = deployment.start('up', [], { environment: wrapKubectl(deployment, 'sleep 1', 1) });
+    const running = deployment.start('up', [], { environment: wrapApply(deployment, 'sleep 1', 1) });
     await reachedApply(deployment);
     running.child.kill('SIGINT');
     const outcome = await running.ended;
@@ -288,11 +282,11 @@ faults('Ctrl-C while kubectl applies: it finishes its wave, and nothing more is 
 
 faults('SIGKILL while kubectl applies: kubectl ends too, and the next run need not wait for it', () =>
   withDeployment({}, async (deployment) => {
-    const running = deployment.start('up', [], { environment: wrapKubectl(deployment, 'exec sleep 100') });
+    const running = deployment.start('up', [], { environment: wrapApply(deployment, 'exec sleep 100') });
     await reachedApply(deployment);
     running.child.kill('SIGKILL');
     await running.ended;
-    const pid = Number(readFileSync(path.join(path.dirname(deployment.root), 'bin/reached'), 'utf8'));
+    const pid = Number(readFileSync(path.join(wrapFolder(deployment), 'reached'), 'utf8'));
     await eventually(
       async () => processWithPid(pid),
       (found) => found === undefined,
@@ -307,7 +301,7 @@ faults('SIGKILL while kubectl applies: kubectl ends too, and the next run need n
 faults('a second Ctrl-C does not wait for kubectl', () =>
   withDeployment({}, async (deployment) => {
     const script = `trap '' TERM INT; sleep 100`;
-    const running = deployment.start('up', [], { environment: wrapKubectl(deployment, script) });
+    const running = deployment.start('up', [], { environment: wrapApply(deployment, script) });
     await reachedApply(deployment);
     running.child.kill('SIGINT');
     await running.said(

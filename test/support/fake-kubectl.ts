@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   realpathSync,
@@ -10,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Kubectl } from '../../scripts/lib/kubectl.ts';
+import type { Deployment } from './deployment.ts';
 
 export interface FakeKubectl extends Kubectl {
   /** The folder of the program, for PATH and as a home. */
@@ -38,4 +40,20 @@ export async function withKubectl<T>(script: string, work: (kubectl: FakeKubectl
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Where `wrapKubectl` puts its kubectl, unless told. */
+export const wrapFolder = (deployment: Deployment): string => path.join(path.dirname(deployment.root), 'bin');
+
+/** Puts a kubectl first on PATH that runs the script, and then is the real one. */
+export function wrapKubectl(
+  deployment: Deployment,
+  script: string,
+  folder = wrapFolder(deployment),
+): { PATH: string } {
+  mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, 'kubectl');
+  writeFileSync(file, `#!/bin/sh\n${script}\nexec '${deployment.sandbox.kubectl}' "$@"\n`);
+  chmodSync(file, 0o755);
+  return { PATH: [folder, deployment.environment.PATH].join(path.delimiter) };
 }

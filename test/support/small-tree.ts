@@ -1,10 +1,10 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as assert from 'uvu/assert';
 import { type KubeObject, textAt } from '../../scripts/lib/manifest.ts';
 import { formatYaml } from '../../scripts/lib/yaml.ts';
 import type { Outcome } from './cluster.ts';
 import type { Deployment } from './deployment.ts';
+import { wrapKubectl } from './fake-kubectl.ts';
 
 const labels = { app: 'web' };
 
@@ -111,20 +111,13 @@ export function assertOrder({ stderr }: Outcome, ...texts: string[]): void {
 /** A kubectl before the real one in PATH: it runs the lines once, just before the first call that `pattern` matches. */
 export function meddlingKubectl(deployment: Deployment, pattern: string, lines: readonly string[]): string {
   const folder = path.join(path.dirname(deployment.root), `meddling-${Math.random().toString(36).slice(2)}`);
-  mkdirSync(folder);
   const real = `KUBECONFIG='${deployment.sandbox.kubeconfig}' '${deployment.sandbox.kubectl}' -n ${deployment.namespace}`;
   const script = [
-    '#!/bin/sh',
     `case "$*" in ${pattern})`,
     `  if mkdir '${folder}/done' 2>/dev/null; then`,
     ...lines.map((line) => `    ${real} ${line} >'${folder}/said' 2>&1 || exit 99`),
     '  fi;;',
     'esac',
-    `exec '${deployment.sandbox.kubectl}' "$@"`,
-    '',
-  ].join('\n');
-  const file = path.join(folder, 'kubectl');
-  writeFileSync(file, script);
-  chmodSync(file, 0o755);
-  return [folder, deployment.environment.PATH].join(path.delimiter);
+  ];
+  return wrapKubectl(deployment, script.join('\n'), folder).PATH;
 }
