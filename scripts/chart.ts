@@ -1,9 +1,9 @@
-import path from 'node:path';
 import { chartFiles } from './lib/chart.ts';
 import { writeChart } from './lib/chart-folder.ts';
 import { leaksIn, nameOf, secretsKnown, versionOf } from './lib/chart-source.ts';
 import { type Command, textOf } from './lib/command.ts';
 import { StrataError, throwOnErrors } from './lib/errors.ts';
+import { typedPath } from './lib/files.ts';
 import { posixShell } from './lib/kubectl.ts';
 import { prepare, renderVerified } from './lib/prepare.ts';
 
@@ -43,9 +43,7 @@ export const command: Command = {
       leaksIn(files, secretsKnown(prepared.values, objects)),
       'take the value out of the tree, and replace it where it was in use',
     );
-    // npm runs scripts in the package's folder; the user typed the path somewhere else.
-    const folder = path.resolve(session.environment.INIT_CWD ?? process.cwd(), out);
-    writeChart(session, folder, out, files);
+    writeChart(session, typedPath(session.environment, out), out, files);
     session.terminal.data(out);
     const word = /^[\w./-]+$/.test(out) ? out : posixShell.quote(out);
     session.terminal.say(`use it: helm install NAME ${word} --namespace ${namespace} --create-namespace`);

@@ -1,5 +1,4 @@
 import { realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
 import {
   type Arguments,
   type Command,
@@ -11,8 +10,9 @@ import {
   textOf,
 } from './command.ts';
 import { exitStatusOfBug, formatProblem, messageOf, StrataError } from './errors.ts';
+import { typedPath } from './files.ts';
 import { nearest } from './nearest.ts';
-import { forSandbox } from './sandbox.ts';
+import { advising } from './sandbox.ts';
 import { createScrubber } from './scrub.ts';
 import { type Session, systemClock } from './session.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
@@ -50,8 +50,7 @@ async function loadCommand(name: string | undefined): Promise<Command> {
 
 function resolveRoot(home: string, root: string | undefined): string {
   if (root === undefined) return home;
-  // npm runs scripts in the package's folder; the user typed the path somewhere else.
-  const resolved = path.resolve(process.env.INIT_CWD ?? process.cwd(), root);
+  const resolved = typedPath(process.env, root);
   try {
     if (statSync(resolved).isDirectory()) return realpathSync(resolved);
   } catch {
@@ -64,10 +63,7 @@ function resolveRoot(home: string, root: string | undefined): string {
 
 function formatError(error: StrataError, terminal: Terminal, args: Arguments | undefined): string {
   const { style } = terminal;
-  const advice = <T extends { hint?: string | undefined }>(given: T): T =>
-    args && isSet(args, 'sandbox') && given.hint
-      ? { ...given, hint: forSandbox(given.hint, overlayOf(args)) }
-      : given;
+  const advice = advising(args && isSet(args, 'sandbox') ? overlayOf(args) : undefined);
   const lines = error.problems.map((problem) => formatProblem(advice(problem)));
   lines.push(`${style.red('error')}: ${error.message} [${error.code}]`);
   const { hint } = advice({ hint: error.hint });

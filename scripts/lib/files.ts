@@ -100,6 +100,10 @@ export const temporaryPath = (prefix: string, parent = tmpdir()): string =>
     return path.join(realpathSync(parent), `${prefix}${randomBytes(8).toString('hex')}`);
   });
 
+/** npm runs scripts in the package's folder; the user typed the path somewhere else. */
+export const typedPath = (environment: NodeJS.ProcessEnv, typed: string): string =>
+  path.resolve(environment.INIT_CWD ?? process.cwd(), typed);
+
 function writeFiles(folder: string, files: FileSet): void {
   for (const [name, content] of files) {
     const file = path.join(folder, name);

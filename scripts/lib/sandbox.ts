@@ -84,6 +84,12 @@ export function forSandbox(hint: string, overlay: string): string {
     );
 }
 
+/** Puts `forSandbox` to the hint of a problem, or leaves it when no overlay went to the sandbox. */
+export const advising =
+  (overlay: string | undefined) =>
+  <T extends { hint?: string | undefined }>(given: T): T =>
+    overlay !== undefined && given.hint ? { ...given, hint: forSandbox(given.hint, overlay) } : given;
+
 /** What `start` wrote at its end, or undefined. Says nothing about whether it still runs. */
 function readStored(folder: string): StoredSandbox | undefined {
   try {

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { type Binding, bindingOf, keysOf, movesSince } from './binding.ts';
 import type { Found, Planned } from './cluster.ts';
 import { type Arguments, isSet, overlayOf, textOf, textsOf } from './command.ts';
 import { sha256 } from './digest.ts';
 import { messageOf, type Problem, StrataError, systemCode } from './errors.ts';
-import { unwritable, writePrivate } from './files.ts';
+import { typedPath, unwritable, writePrivate } from './files.ts';
 import { type Identity, readIdentity } from './identity.ts';
 import { isRecord, stableJson } from './manifest.ts';
 import type { Session } from './session.ts';
@@ -32,10 +31,6 @@ export interface SavedPlan extends Binding {
 }
 
 const checksumOf = ({ checksum: _, ...rest }: SavedPlan): string => sha256(stableJson(rest));
-
-/** npm runs scripts in the package's folder; the user typed the path somewhere else. */
-const fileOf = (session: Session, file: string): string =>
-  path.resolve(session.environment.INIT_CWD ?? process.cwd(), file);
 
 /** Of the sandbox too, which is not recorded. */
 const identityOf = async ({
@@ -77,7 +72,7 @@ export async function savePlan(
   const plain = JSON.parse(JSON.stringify(saved)) as SavedPlan;
   const text = `${JSON.stringify({ ...plain, checksum: checksumOf(plain) }, null, 2)}\n`;
   try {
-    writePrivate(fileOf(session, file), text);
+    writePrivate(typedPath(session.environment, file), text);
   } catch (error) {
     throw systemCode(error) === undefined ? error : unwritable(file, error);
   }
@@ -182,7 +177,7 @@ export function parsePlan(text: string, file: string, version: string): SavedPla
 export function readPlan(session: Session, file: string): SavedPlan {
   let text: string;
   try {
-    text = readFileSync(fileOf(session, file), 'utf8');
+    text = readFileSync(typedPath(session.environment, file), 'utf8');
   } catch (error) {
     throw new StrataError(
       'FILE_UNREADABLE',

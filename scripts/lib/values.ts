@@ -10,6 +10,7 @@ import {
 } from './contract.ts';
 import { type EnvEntry, type EnvFile, parseEnvFile } from './envfile.ts';
 import { type Problem, StrataError, sortProblems, systemCode, throwOnErrors } from './errors.ts';
+import { typedPath } from './files.ts';
 import { checkRules, placeholderHostWarning } from './formats.ts';
 import { nearest } from './nearest.ts';
 import { diskTreeFiles, resolveOverlay, unreadable } from './overlay.ts';
@@ -326,9 +327,11 @@ export interface EnvPath {
 
 function envPaths(session: Session, overlay: string, options: EnvOptions): EnvPath[] {
   if (options.envFiles && options.envFiles.length > 0) {
-    // npm runs scripts in the package's folder; the user typed the path somewhere else.
-    const from = session.environment.INIT_CWD ?? process.cwd();
-    return options.envFiles.map((file) => ({ absolute: path.resolve(from, file), file, required: true }));
+    return options.envFiles.map((file) => ({
+      absolute: typedPath(session.environment, file),
+      file,
+      required: true,
+    }));
   }
   if (options.sandboxEnvFile !== undefined) {
     const relative = path.relative(session.root, options.sandboxEnvFile);
