@@ -4,8 +4,8 @@ import { leaksIn, nameOf, secretsKnown, versionOf } from './lib/chart-source.ts'
 import { type Command, textOf } from './lib/command.ts';
 import { StrataError, throwOnErrors } from './lib/errors.ts';
 import { typedPath } from './lib/files.ts';
-import { posixShell } from './lib/kubectl.ts';
 import { prepare, renderVerified } from './lib/prepare.ts';
+import { shellWord } from './lib/shell.ts';
 
 export const command: Command = {
   name: 'chart',
@@ -45,8 +45,9 @@ export const command: Command = {
     );
     writeChart(session, typedPath(session.environment, out), out, files);
     session.terminal.data(out);
-    const word = /^[\w./-]+$/.test(out) ? out : posixShell.quote(out);
-    session.terminal.say(`use it: helm install NAME ${word} --namespace ${namespace} --create-namespace`);
+    session.terminal.say(
+      `use it: helm install NAME ${shellWord(out)} --namespace ${namespace} --create-namespace`,
+    );
     return 0;
   },
 };

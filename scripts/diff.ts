@@ -55,7 +55,9 @@ export const command: Command = {
       );
     warnOfBuildTime(session, prepared, plan);
     if (file !== undefined)
-      session.terminal.say(`saved to ${file}; npm run up -- --plan ${file} applies exactly this, or nothing`);
+      session.terminal.say(
+        session.advise(`saved to ${file}; npm run up -- --plan ${file} applies exactly this, or nothing`),
+      );
     return plan.isChanged && !isSet(args, 'exit-zero') ? 1 : 0;
   },
 };

@@ -119,7 +119,7 @@ async function show(session: Session, args: Arguments, overlay: string): Promise
   if (output === 'json') terminal.json(jsonOf(overlay, report));
   else terminal.data(fitted(tableOf(report.values, terminal.outStyle), terminal));
   throwOnEnvErrors(overlay, report);
-  for (const problem of report.problems) terminal.say(formatProblem(problem));
+  for (const problem of report.problems) terminal.say(session.advise(formatProblem(problem)));
   return 0;
 }
 
@@ -175,11 +175,10 @@ async function sayWhatIsNext(session: Session, overlay: string): Promise<number>
   const { problems } = await readEnvValues(session, overlay, { placeholders: 'refuse' });
   for (const problem of problems) {
     // What is still to be filled in is no failure of this command.
-    terminal.say(
-      isWarning(problem) ? formatProblem(problem) : formatProblem(problem).replace(/^error/, 'to do'),
-    );
+    const text = session.advise(formatProblem(problem));
+    terminal.say(isWarning(problem) ? text : text.replace(/^error/, 'to do'));
   }
-  terminal.say(`next: fill in .env, then npm run env -- ${overlay}`);
+  terminal.say(session.advise(`next: fill in .env, then npm run env -- ${overlay}`));
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import { requireConfirmable } from './lib/cluster.ts';
-import { type Command, parseDuration, textOf } from './lib/command.ts';
+import { type Command, overlayOf, parseDuration, textOf } from './lib/command.ts';
 import { deploy } from './lib/deploy.ts';
 import { StrataError } from './lib/errors.ts';
 import { wayBack } from './lib/history.ts';
@@ -10,10 +10,10 @@ import type { Destination } from './lib/prepare.ts';
 import { historyOf, planRollback } from './lib/rollback.ts';
 
 /** @throws StrataError USAGE */
-function numberOf(text: string | undefined): number | undefined {
+function numberOf(text: string | undefined, overlay: string): number | undefined {
   if (text === undefined || /^[1-9]\d{0,8}$/.test(text)) return text === undefined ? undefined : Number(text);
   throw new StrataError('USAGE', `--to ${text} is not the number of a deployment`, {
-    hint: 'npm run history shows the numbers',
+    hint: `npm run history -- ${overlay} shows the numbers`,
   });
 }
 
@@ -45,7 +45,7 @@ export const command: Command = {
   async run(session, args) {
     const started = session.clock.now();
     const timeout = parseDuration(textOf(args, 'timeout') ?? '5m');
-    const to = numberOf(textOf(args, 'to'));
+    const to = numberOf(textOf(args, 'to'), overlayOf(args));
     const { located, kubectl, context, connection, recognized, found } = await visit(
       session,
       args,

@@ -69,6 +69,9 @@ interface RunOptions {
   stdout?: number | 'closed';
 }
 
+/** The root of a desk as a hint has to write it for a shell. */
+const quotedRoot = /'\S+\/a \$tree of '\\''mine'\\'''/.source;
+
 /** A tree with a `.env` full of canaries, a TMPDIR and a PATH of its own. */
 class Desk {
   readonly folder: string;
@@ -327,7 +330,7 @@ for (const [title, words, code, message, next] of [
     ['chart', 'dev'],
     'USAGE',
     'where should the chart go?',
-    '-- OVERLAY --out DIR',
+    new RegExp(`^npm run chart -- OVERLAY --root ${quotedRoot} --out DIR$`),
   ],
   [
     'a sandbox that is not there',
@@ -437,7 +440,10 @@ for (const [title, prepare, expected] of [
       prepare(path.join(desk.root, '.env'));
       const { stderr } = await desk.failHere({ status: 2, ...expected }, ['render']);
       if (title === 'none')
-        assert.match(stderr, /JWT_SECRET: is missing.*\n {2}next: npm run env -- --init\n/);
+        assert.match(
+          stderr,
+          new RegExp(`JWT_SECRET: is missing.*\\n  next: npm run env -- --root ${quotedRoot} --init\\n`),
+        );
       if (title === 'not UTF-8') assert.match(stderr, /^error: \.env:1: this line is not UTF-8$/m);
     }),
   );
@@ -630,7 +636,7 @@ for (const [title, words, content, expected] of [
     {
       code: 'CONFIRMATION_NEEDED',
       message: 'no terminal to ask in',
-      next: /^npm run down -- minikube --yes,/,
+      next: new RegExp(`^npm run down -- minikube --root ${quotedRoot} --yes,`),
     },
   ],
 ] as [

@@ -16,13 +16,7 @@ import { binaryNames } from '../scripts/lib/binaries.ts';
 import { killSandbox, startSandbox, stopSandbox } from '../scripts/lib/boot.ts';
 import { StrataError } from '../scripts/lib/errors.ts';
 import { isRunning, readRecords, signalRecorded, spawnRecorded } from '../scripts/lib/process.ts';
-import {
-  forSandbox,
-  readRunningSandbox,
-  sandboxContext,
-  sandboxFolder,
-  sandboxStatus,
-} from '../scripts/lib/sandbox.ts';
+import { readRunningSandbox, sandboxContext, sandboxFolder, sandboxStatus } from '../scripts/lib/sandbox.ts';
 import { systemClock } from '../scripts/lib/session.ts';
 import { command } from '../scripts/sandbox.ts';
 import { testSession } from './support/session.ts';
@@ -309,35 +303,4 @@ line('passes on the name before or after the action', async () => {
   assert.is((await rejection(kubectl)).message, 'the sandbox gone is not running');
 });
 
-const hints = suite('forSandbox');
-
-for (const [hint, expected] of [
-  ['npm run up -- dev', 'npm run up -- dev --sandbox'],
-  ['npm run up:dev -- dev', 'npm run up:dev -- dev --sandbox'],
-  ['correct it, then: npm run env -- dev', 'correct it, then: npm run env -- dev --sandbox'],
-  ['npm run up -- dev --steal-lock', 'npm run up -- dev --sandbox --steal-lock'],
-  ['npm run up -- dev --yes --sandbox', 'npm run up -- dev --yes --sandbox'],
-  [
-    'npm run up -- dev, npm run diff -- dev --sandbox',
-    'npm run up -- dev --sandbox, npm run diff -- dev --sandbox',
-  ],
-  ['npm run up -- develop', 'npm run up -- develop'],
-  ['npm run up -- --plan dev', 'npm run up -- --plan dev'],
-  ['npm run sandbox -- dev', 'npm run sandbox -- dev'],
-  ['kubectl --context strata-sandbox -n a get pods', 'npm run sandbox -- kubectl -n a get pods'],
-  [
-    'npm run status -- dev; kubectl --context strata-sandbox-my-own -n a get pods',
-    'npm run status -- dev --sandbox; npm run sandbox -- --name my-own kubectl -n a get pods',
-  ],
-  ['kubectl --context minikube get pods', 'kubectl --context minikube get pods'],
-] as const) {
-  hints(`${hint} → ${expected}`, () => assert.is(forSandbox(hint, 'dev'), expected));
-}
-
-hints('an overlay name is no pattern', () => {
-  assert.is(forSandbox('npm run up -- (a', '(a'), 'npm run up -- (a --sandbox');
-  assert.is(forSandbox('npm run up -- axb', 'a.b'), 'npm run up -- axb');
-});
-
-hints.run();
 line.run();

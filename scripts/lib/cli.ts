@@ -4,15 +4,14 @@ import {
   type Command,
   helpText,
   isSet,
-  overlayOf,
   parseArguments,
   refuseSwallowedFlags,
   textOf,
 } from './command.ts';
 import { exitStatusOfBug, formatProblem, messageOf, StrataError } from './errors.ts';
 import { typedPath } from './files.ts';
+import { advise } from './hint.ts';
 import { nearest } from './nearest.ts';
-import { advising } from './sandbox.ts';
 import { createScrubber } from './scrub.ts';
 import { type Session, systemClock } from './session.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
@@ -61,13 +60,10 @@ function resolveRoot(home: string, root: string | undefined): string {
   });
 }
 
-function formatError(error: StrataError, terminal: Terminal, args: Arguments | undefined): string {
-  const { style } = terminal;
-  const advice = advising(args && isSet(args, 'sandbox') ? overlayOf(args) : undefined);
-  const lines = error.problems.map((problem) => formatProblem(advice(problem)));
+function formatError(error: StrataError, { style }: Terminal): string {
+  const lines = error.problems.map(formatProblem);
   lines.push(`${style.red('error')}: ${error.message} [${error.code}]`);
-  const { hint } = advice({ hint: error.hint });
-  if (hint) lines.push(`  ${style.bold('next')}: ${hint}`);
+  if (error.hint) lines.push(`  ${style.bold('next')}: ${error.hint}`);
   return lines.join('\n');
 }
 
@@ -141,6 +137,7 @@ export async function main(argv: readonly string[], home: string): Promise<void>
       status = 0;
     } else {
       refuseSwallowedFlags(command, args, process.env);
+      const typed = args;
       const session: Session = {
         root: resolveRoot(home, textOf(args, 'root')),
         home,
@@ -149,6 +146,7 @@ export async function main(argv: readonly string[], home: string): Promise<void>
         scrubber,
         clock: systemClock,
         signal: interruption.signal,
+        advise: (text) => advise(text, typed),
         atExit(cleanup) {
           cleanups.add(cleanup);
           return () => cleanups.delete(cleanup);
@@ -168,7 +166,8 @@ export async function main(argv: readonly string[], home: string): Promise<void>
     const error = interruption.signal.aborted ? interruption.signal.reason : thrown;
     terminal.live([]);
     if (error instanceof StrataError) {
-      terminal.say(formatError(error, terminal, args));
+      const text = formatError(error, terminal);
+      terminal.say(args ? advise(text, args) : text);
       status = error.exitStatus;
     } else {
       terminal.say(formatBug(error));

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { StrataError } from './errors.ts';
 import { nearest } from './nearest.ts';
 import type { Session } from './session.ts';
+import { shellWord } from './shell.ts';
 
 interface Flag {
   /** Placeholder of the value in the help text; absent for a switch. */
@@ -87,11 +88,11 @@ export function textsOf(args: Arguments, name: FlagName): string[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** The flags as they were typed, for a command to type next. */
+/** The flags for a command to type next, as a POSIX shell reads them. */
 export const flagWords = (args: Arguments): string[] =>
   Object.entries(args.flags).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((text) =>
-      text === true ? `--${name}` : `--${name} ${text}`,
+      text === true ? `--${name}` : `--${name} ${shellWord(text)}`,
     ),
   );
 

@@ -18,7 +18,7 @@ import { readNamespace, resolveOverlay } from './overlay.ts';
 import { mendable, type Prepared, prepare, renderVerified } from './prepare.ts';
 import type { Rendered } from './render.ts';
 import { requireRights } from './rights.ts';
-import { advising, type SandboxInfo, sandboxFolder, sandboxStatus, startHint } from './sandbox.ts';
+import { type SandboxInfo, sandboxFolder, sandboxStatus, startHint } from './sandbox.ts';
 import type { Session } from './session.ts';
 import { readEnvValues } from './values.ts';
 import { imagesOf, problemsOfImages } from './verify.ts';
@@ -306,7 +306,8 @@ export async function examine(session: Session, args: Arguments): Promise<Examin
   let diagnosis: Diagnosis | undefined;
   let now = Date.now();
   const wantsSandbox = isSet(args, 'sandbox');
-  const advice = advising(wantsSandbox ? overlay : undefined);
+  const advice = <T extends { hint?: string }>(given: T): T =>
+    given.hint ? { ...given, hint: session.advise(given.hint) } : given;
   const perform = performer(session, (check) => {
     const { problems } = check;
     checks.push(advice(problems ? { ...check, problems: problems.map(advice) } : check));

@@ -5,6 +5,7 @@ import { $ } from 'zx/core';
 import { StrataError } from './errors.ts';
 import { findOnPath } from './process.ts';
 import type { Session } from './session.ts';
+import { quote, shellWord } from './shell.ts';
 
 export interface Kubectl {
   /** Absolute path of the program. */
@@ -41,8 +42,6 @@ export interface RunOptions {
 
 const oldestMinor = 27;
 
-const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
-
 /** zx means bash unless told, and quotes for it; slim images and BSDs have none. */
 export const posixShell = { shell: '/bin/sh', prefix: '', postfix: '', quote };
 
@@ -71,9 +70,7 @@ export function childEnvironment(session: Session, kubeconfig: string | undefine
 
 /** A line a person could type; for --verbose. */
 function commandLine(program: string, args: readonly string[]): string {
-  return [path.basename(program), ...args]
-    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quote(word)))
-    .join(' ');
+  return [path.basename(program), ...args].map(shellWord).join(' ');
 }
 
 /**

@@ -45,7 +45,7 @@ export async function sandboxOf(session: Session, args: Arguments): Promise<Sand
 }
 
 export function sayWarnings(session: Session, problems: readonly Problem[]): void {
-  for (const problem of problems) session.terminal.say(formatProblem(problem));
+  for (const problem of problems) session.terminal.say(session.advise(formatProblem(problem)));
 }
 
 /** The throwaway env file is not the user's to mend. */
@@ -159,7 +159,7 @@ export async function renderVerified(session: Session, prepared: Prepared): Prom
     'VERIFY_FAILED',
     `what overlay ${prepared.overlay} renders is not what was meant`,
     problems,
-    `npm run generate -- ${prepared.overlay}, then kubectl kustomize .strata/${prepared.overlay} shows it`,
+    `npm run generate -- ${prepared.overlay}, then kubectl kustomize ${path.join(session.root === session.home ? '' : session.root, '.strata', prepared.overlay)} shows it`,
   );
   return rendered;
 }

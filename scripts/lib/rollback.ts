@@ -122,8 +122,8 @@ export async function goBack(
     terminal.say(`went back to deployment ${entry.number}`);
   } catch (error) {
     if (!(error instanceof StrataError) || session.signal.aborted) throw error;
-    for (const problem of error.problems) terminal.say(formatProblem(problem));
+    for (const problem of error.problems) terminal.say(session.advise(formatProblem(problem)));
     terminal.say(`${terminal.style.red('going back failed')}: ${error.message} [${error.code}]`);
-    terminal.say(`  next: ${error.hint ?? `npm run rollback -- ${overlay}`}`);
+    terminal.say(session.advise(`  next: ${error.hint ?? `npm run rollback -- ${overlay}`}`));
   }
 }

@@ -69,27 +69,6 @@ export function startHint(folder: string): string {
   return `npm run sandbox -- start${name === defaultSandboxName ? '' : ` --name ${name}`}`;
 }
 
-/**
- * A hint for whoever typed --sandbox: the next command of the overlay needs it too, and the context of the sandbox is in
- * no kubeconfig of the user.
- */
-export function forSandbox(hint: string, overlay: string): string {
-  return hint
-    .replaceAll(/npm run (?!sandbox )[\w:]+ -- ([^\s;,]+)(?![^;,]* --sandbox)/g, (command, word: string) =>
-      word === overlay ? `${command} --sandbox` : command,
-    )
-    .replaceAll(
-      /\bkubectl --context strata-sandbox(?:-([a-z0-9-]+))?(?= )/g,
-      (_, name?: string) => `npm run sandbox -- ${name === undefined ? '' : `--name ${name} `}kubectl`,
-    );
-}
-
-/** Puts `forSandbox` to the hint of a problem, or leaves it when no overlay went to the sandbox. */
-export const advising =
-  (overlay: string | undefined) =>
-  <T extends { hint?: string | undefined }>(given: T): T =>
-    overlay !== undefined && given.hint ? { ...given, hint: forSandbox(given.hint, overlay) } : given;
-
 /** What `start` wrote at its end, or undefined. Says nothing about whether it still runs. */
 function readStored(folder: string): StoredSandbox | undefined {
   try {

@@ -20,6 +20,8 @@ export interface Session {
   clock: Clock;
   /** Aborted by the first SIGINT, SIGTERM or SIGHUP; the reason is a StrataError. */
   signal: AbortSignal;
+  /** A text with the commands in it as they have to be typed after this one, with its tree, cluster and values. */
+  advise(text: string): string;
   /** Runs synchronously at the end of the process, however it ends; returns a function that takes it back. */
   atExit(cleanup: () => void): () => void;
   /** What the first Ctrl-C waits for from now on, in words; returns a function that takes it back. */

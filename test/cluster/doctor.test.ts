@@ -11,7 +11,7 @@ doctor('of a healthy deployment: every check is well, and nothing is changed', (
     const none = await deployment.expect(0, 'doctor');
     assert.match(
       none.stdout,
-      /\nok {7}deployment {2}nothing is deployed\n {2}next: npm run up -- minikube\n/,
+      `\nok       deployment  nothing is deployed\n  next: ${deployment.commandOf('up')}\n`,
     );
 
     await deployment.expect(0, 'up');
@@ -56,7 +56,7 @@ doctor('of one that is not: the report that up gives, and its status', () =>
     for (const pattern of [
       /\nfailed {3}deployment {2}1 of \d+ objects are not Current\n {2}error: Pod\/backend-\S+: container backend crashes again and again/,
       /\n +next: kubectl --context minikube -n strata-test-\w+ logs backend-\S+ -c backend --previous\n/,
-      /\n {2}next: npm run status -- minikube\n/,
+      `\n  next: ${deployment.commandOf('status')}\n`,
       /\n {6}backend {2}CrashLoopBackOff, \d restarts, last with exit code 1\n/,
       /\nevents, newest first\n/,
       /\nlog of backend in Pod\/backend-\S+, the one before this\n {2}\| simulated: /,
@@ -94,10 +94,7 @@ doctor('of another cluster than the one recorded: nothing of it is told, and the
       stdout,
       /\nfailed {3}identity {4}context shared-dev is another cluster than it was .* uid another, CA .* today: uid [0-9a-f-]{36}/,
     );
-    assert.match(
-      stdout,
-      /\n {2}next: kubectl .*; if it is meant, npm run diff -- minikube --trust-cluster\n/,
-    );
+    assert.match(stdout, `; if it is meant, ${deployment.commandOf('diff', ' --trust-cluster')}\n`);
     for (const name of ['rights', 'deployment'])
       assert.match(stdout, new RegExp(`\\nskipped {2}${name} +needs the cluster that is meant\\n`));
     assert.is(readFileSync(file, 'utf8'), text);
@@ -133,19 +130,23 @@ doctor('with --sandbox every next command names it', () =>
     deployment.write('.env.example', readFileSync(path.join(projectFolder, '.env.example'), 'utf8'));
     const none = await deployment.expect(0, 'doctor', ['--sandbox'], { environment });
     assert.match(none.stdout, /\nok {7}identity {4}the sandbox is known by its processes/);
-    assert.match(none.stdout, /\nok {7}deployment .*\n {2}next: npm run up -- minikube --sandbox\n/);
+    assert.match(
+      none.stdout,
+      `\nok       deployment  nothing is deployed\n  next: ${deployment.commandOf('up', ' --sandbox')}\n`,
+    );
     deployment.simulate('backend', 'crash-loop');
     const up = await deployment.expect(4, 'up', ['--sandbox', '--timeout', '2m'], { environment });
     assert.match(
       up.stderr,
-      `next: npm run status -- minikube --sandbox; npm run sandbox -- --name ${name} kubectl`,
+      `next: ${deployment.commandOf('status', ' --sandbox')}; npm run sandbox -- --name ${name} kubectl`,
     );
     assert.not.match(up.stderr, /--context strata-sandbox/);
     deployment.write('bad.env', 'JWT_SECRET=short\n');
     const flags = ['--sandbox', '--env-file', path.join(deployment.root, 'bad.env')];
     const { stdout } = await deployment.expect(4, 'doctor', flags, { environment });
-    assert.match(stdout, /\nfailed {3}env .*\n(?: .*\n)* {2}next: npm run env -- minikube --sandbox\n/);
-    assert.match(stdout, /\n {2}next: npm run status -- minikube --sandbox\n/);
+    assert.match(stdout, /\nfailed {3}env .*\n(?: .*\n)* {2}next: npm run env /);
+    assert.match(stdout, `\n  next: ${deployment.commandOf('env', ` ${flags.join(' ')}`)}\n`);
+    assert.match(stdout, `\n  next: ${deployment.commandOf('status', ' --sandbox')}\n`);
     assert.match(
       stdout,
       `npm run sandbox -- --name ${name} kubectl -n ${deployment.namespace} logs backend-`,

@@ -40,7 +40,7 @@ for (const flags of [[], ['--force-conflicts']]) {
         new RegExp(`error: ConfigMap/settings: was changed by editor at ${time}, who holds data.shape\n`),
       );
       assert.match(stderr, /\[PLAN_STALE\]/);
-      assert.match(stderr, /next: npm run diff -- minikube/);
+      assert.match(stderr, `next: ${deployment.commandOf('diff')}`);
       assert.equal(await dataOf(deployment), { colour: 'red', shape: 'round' });
       await deployment.expect(0, 'up');
       assert.equal(await dataOf(deployment), { colour: 'blue', shape: 'round' });

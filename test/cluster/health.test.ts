@@ -99,7 +99,7 @@ const failures: Failure[] = [
   ]),
   simulated('config error', '3m', [
     /Pod\/backend-\S+: container backend cannot be configured: ConfigMap backend-config-\w+ does not exist in namespace strata-test-/,
-    /next: npm run up -- minikube writes it again\n/,
+    /next: npm run up -- minikube --root \S+ writes it again\n/,
   ]),
   simulated('never ready', '8s', [
     /not healthy within 8\.0 s \[NOT_HEALTHY\]/,

@@ -401,7 +401,7 @@ history(
       await deployment.kubectl(['delete', 'secret', secret!]);
       const gone = await deployment.expect(3, 'rollback');
       assert.match(gone.stderr, `error: Secret/${secret}: is gone\n`);
-      assert.match(gone.stderr, /next: npm run history -- minikube\n/);
+      assert.match(gone.stderr, `next: ${deployment.commandOf('history')}\n`);
       assert.equal(await resultsOf(deployment), ['1 healthy', '2 healthy']);
     }),
 );
@@ -421,7 +421,10 @@ history('rollback asks where up asks, and keeps to the guards', () =>
     await deployment.expect(4, 'up', ['--yes', '--timeout', '2s']);
     const before = await deployment.snapshot();
     const unasked = await deployment.expect(2, 'rollback');
-    assert.match(unasked.stderr, /\[CONFIRMATION_NEEDED\]\n {2}next: npm run rollback -- minikube --yes/);
+    assert.match(
+      unasked.stderr,
+      `[CONFIRMATION_NEEDED]\n  next: ${deployment.commandOf('rollback', ' --yes')}`,
+    );
     const guarded = await deployment.expect(3, 'rollback', ['--yes']);
     assert.match(guarded.stderr, /nothing was changed \[DELETE_GUARDED\]/);
     assert.match(guarded.stderr, / --yes --allow-delete PersistentVolumeClaim\/data\n/);
@@ -466,7 +469,8 @@ history('a way back that cannot be taken is told, and the failure of up is what 
     assertStatus(failed, 4);
     deployment.assertDiscreet(failed);
     assert.match(failed.stderr, `error: Secret/${secret}: is gone\n`);
-    assert.match(failed.stderr, /^going back failed: .* \[ROLLBACK_IMPOSSIBLE\]\n {2}next: npm run history/m);
+    assert.match(failed.stderr, /^going back failed: .* \[ROLLBACK_IMPOSSIBLE\]$/m);
+    assert.match(failed.stderr, `[ROLLBACK_IMPOSSIBLE]\n  next: ${deployment.commandOf('history')}\n`);
     assert.match(failed.stderr, /\[NOT_HEALTHY\]\n/);
     assert.equal(await resultsOf(deployment), ['1 healthy', '2 failed']);
   }),

@@ -19,7 +19,7 @@ const fileOf = (deployment: Deployment): string => path.join(path.dirname(deploy
 async function save(deployment: Deployment, flags: string[] = [], status = 1): Promise<string> {
   const file = fileOf(deployment);
   const { stderr } = await deployment.expect(status, 'diff', ['--save', file, ...flags]);
-  assert.match(stderr, `npm run up -- --plan ${file} applies exactly this`);
+  assert.match(stderr, `npm run up -- --root ${deployment.root} --plan ${file} applies exactly this`);
   return file;
 }
 
@@ -30,7 +30,7 @@ const applyPlan = (deployment: Deployment, status: number, flags: string[] = [])
 async function assertStale(deployment: Deployment, problems: RegExp[], flags: string[] = []): Promise<void> {
   const before = await deployment.snapshot();
   const { stderr } = await applyPlan(deployment, 3, flags);
-  assert.match(stderr, /nothing was changed \[PLAN_STALE\]\n {2}next: npm run diff -- minikube .*--save /);
+  assert.match(stderr, `nothing was changed [PLAN_STALE]\n  next: ${deployment.commandOf('diff')} `);
   const told = stderr.match(/^error: .*\n/gm) ?? [];
   assert.is(told.length, problems.length + 1, stderr);
   for (const [index, problem] of problems.entries()) assert.match(told[index]!, problem, stderr);

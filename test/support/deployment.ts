@@ -258,6 +258,11 @@ export class Deployment {
     };
   }
 
+  /** A command of this overlay and tree as a hint tells it; more flags begin with a space. */
+  commandOf(command: string, flags = ''): string {
+    return `npm run ${command} -- ${this.overlay} --root ${this.root}${flags}`;
+  }
+
   /** Starts `npm run NAME -- OVERLAY …` without npm. */
   start(command: string, flags: readonly string[] = [], options: RunOptions = {}): RunningCommand {
     const child = spawn(

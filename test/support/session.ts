@@ -71,6 +71,7 @@ export function testSession(overrides: TestSessionOverrides = {}): TestSession {
     environment: process.env,
     clock: systemClock,
     signal: interruption.signal,
+    advise: plain,
     atExit(cleanup) {
       cleanups.add(cleanup);
       return () => cleanups.delete(cleanup);
