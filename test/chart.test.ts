@@ -387,6 +387,7 @@ source('a value that would stand in the chart is told by file and line, never it
   const values = [
     { field: { envKey: 'TOKEN', secret: true }, value: 'canary-0123456789' },
     { field: { envKey: 'SHORT', secret: true }, value: 'web' },
+    { field: { envKey: 'DATABASE_URL', secret: true }, value: 'postgres://todo:canary%2Fword@db.test/todo' },
     { field: { envKey: 'PLAIN', secret: false }, value: 'image: web' },
   ] as never;
   const tree = [secret({ key: Buffer.from('canary-of-the-tree').toString('base64') })];
@@ -394,6 +395,7 @@ source('a value that would stand in the chart is told by file and line, never it
     ['a.yaml', 'image: web\nvalue: canary-0123456789\n'],
     ['b.yaml', `data: ${Buffer.from('canary-0123456789').toString('base64')}\n`],
     ['c.yaml', 'x: canary-of-the-tree\n'],
+    ['d.yaml', 'APP_NAME: canary/word\n'],
   ]);
   const problems = leaksIn(files, secretsKnown(values, tree));
   assert.equal(
@@ -401,6 +403,7 @@ source('a value that would stand in the chart is told by file and line, never it
     [
       'TOKEN: its value would stand in a.yaml, line 2',
       'TOKEN: its value would stand in b.yaml, line 1',
+      'DATABASE_URL: its value would stand in d.yaml, line 1',
       'Secret/web-t5d69dkh69 key: its value would stand in c.yaml, line 1',
     ],
   );

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Problem } from './errors.ts';
 import type { FileSet } from './files.ts';
-import { base64Forms, exactForms, shortestAnywhere } from './forms.ts';
+import { base64Forms, exactForms, partsOf, shortestAnywhere } from './forms.ts';
 import { isRecord, type KubeObject, stringsAt, textAt, titleOf } from './manifest.ts';
 import type { EnvValue } from './values.ts';
 
@@ -66,14 +66,14 @@ export function secretsKnown(values: readonly EnvValue[], objects: readonly Kube
 }
 
 /**
- * Where a value of a secret stands in the files, in clear, escaped or in base64. Values of fewer than eight characters
- * are not looked for: they stand in ordinary words.
+ * Where a value of a secret, a line of it or the password in its URL stands in the files, in clear, escaped or in
+ * base64. What has fewer than eight characters is not looked for: it stands in ordinary words.
  */
 export function leaksIn(files: FileSet, secrets: readonly Secret[]): Problem[] {
   return secrets.flatMap(({ name, value }) => {
-    const forms = [value, ...exactForms(value), ...base64Forms(value)].filter(
-      (form) => form.length >= shortestAnywhere,
-    );
+    const forms = [value, ...partsOf(value)]
+      .flatMap((part) => [part, ...exactForms(part), ...base64Forms(part)])
+      .filter((form) => form.length >= shortestAnywhere);
     return [...files].flatMap(([file, content]): Problem[] => {
       const offset = Math.max(...forms.map((form) => content.indexOf(form)), -1);
       if (offset < 0) return [];
