@@ -162,6 +162,21 @@ export function secretNode(
   };
 }
 
+/** Helm deletes what an upgrade does not render: a command without the values would take the Secret from its Pods. */
+function keptLines(draft: Draft, name: string): string[] {
+  const own = draft.include('name', `(list $ ${JSON.stringify(name)})`);
+  const used = draft.include('secretName', `(list $ ${JSON.stringify(name)})`);
+  const message = `the Secret ${name} is of this release, and the upgrade would delete it: give its values again (-f FILE, or --reuse-values), or name one that is not: existingSecrets.${name}`;
+  return [
+    `{{- else if and $.Release.IsUpgrade (eq (${own}) (${used})) }}`,
+    `{{- with lookup "v1" "Secret" $.Release.Namespace (${own}) }}`,
+    '{{- if eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" .) $.Release.Name }}',
+    `{{- fail ${JSON.stringify(message)} }}`,
+    '{{- end }}',
+    '{{- end }}',
+  ];
+}
+
 export function addSecret(draft: Draft, object: KubeObject): void {
   const name = draft.plainName(object);
   const keys = secretKeys(draft, object);
@@ -189,7 +204,9 @@ export function addSecret(draft: Draft, object: KubeObject): void {
     [
       `{{/* Whether the chart makes the Secret ${name}: not when another one is named, nor before any value is given. */}}`,
       `{{- define "${draft.input.name}.makes.${name}" -}}`,
-      `{{- if ${makes} }}true{{ end }}`,
+      `{{- if ${makes} }}true`,
+      ...(needed.length > 0 ? keptLines(draft, name) : []),
+      '{{- end }}',
       '{{- end }}',
     ].join('\n'),
     [

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { at, type KubeObject, listAt, numberAt, textAt } from '../../scripts/lib/manifest.ts';
 import { makeChart } from '../support/chart.ts';
 import { eventually, kubectlIn, useSandbox } from '../support/cluster.ts';
+import { testMark } from '../support/deployment.ts';
 import { helm } from '../support/helm.ts';
 import { projectFolder } from '../support/session.ts';
 
@@ -53,7 +54,7 @@ const charts = suite('a chart on the cluster');
 
 charts('installs, upgrades, rolls back and uninstalls; another release fits beside it', async () => {
   const sandbox = await useSandbox();
-  const namespace = `chart-${process.pid}-${Date.now().toString(36)}`;
+  const namespace = `${testMark}chart-${process.pid}`;
   const objects = async (kinds: string): Promise<KubeObject[]> => {
     const { stdout } = await kubectlIn(sandbox, ['-n', namespace, 'get', kinds, '-o', 'json']);
     return JSON.parse(stdout).items;
@@ -110,6 +111,18 @@ charts('installs, upgrades, rolls back and uninstalls; another release fits besi
         ['backend'],
         'the Secret of the backend changed, so its Pods alone are new',
       );
+
+      const scale = ['--set', 'frontend.replicaCount=1'];
+      const forgotten = await helm(
+        ['upgrade', 'todo', chart, '--namespace', namespace, ...scale],
+        sandbox.kubeconfig,
+      );
+      assert.is(forgotten.status, 1);
+      assert.match(
+        forgotten.stderr,
+        /the Secret (backend|frontend|migrations)-secrets is of this release, and the upgrade would delete it: give/,
+      );
+      await run('upgrade', 'todo', chart, '--reuse-values', ...scale, ...wait);
 
       await run('rollback', 'todo', '1', ...wait);
       await eventually(ready, (found) => found.frontend === 1 && found.backend === 1);
