@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
 import { chartFiles } from '../scripts/lib/chart.ts';
-import { type ChartInput, camelOf, parseImage } from '../scripts/lib/chart-draft.ts';
+import { type ChartInput, camelOf, parseImage, podOf } from '../scripts/lib/chart-draft.ts';
 import { recordFile, writeChart } from '../scripts/lib/chart-folder.ts';
 import { leaksIn, nameOf, secretsKnown, versionOf } from '../scripts/lib/chart-source.ts';
 import {
@@ -19,7 +19,7 @@ import {
 } from '../scripts/lib/chart-template.ts';
 import { isPortable, schemaOfField, schemaOfSecret } from '../scripts/lib/chart-values.ts';
 import { buildContract } from '../scripts/lib/contract.ts';
-import type { KubeObject } from '../scripts/lib/manifest.ts';
+import { type KubeObject, listAt, numberAt, stringsAt, textAt } from '../scripts/lib/manifest.ts';
 import { rejection } from './support/assertions.ts';
 import { awkward } from './support/rich-tree.ts';
 import { testSession } from './support/session.ts';
@@ -352,6 +352,103 @@ for (const [title, annotations, hook] of [
     assert.equal(parse(fileOf(files, 'values.yaml')).web.runMigrations, true);
   });
 }
+
+making('what a Job needs before the install comes along as it is', () => {
+  const web = deployment();
+  const account: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'web', namespace: 'ns', annotations: { 'cloud.example/role': 'reader' } },
+  };
+  const job = { ...deployment(), apiVersion: 'batch/v1', kind: 'Job' };
+  job.metadata = { name: 'migrate', namespace: 'ns', annotations: { 'strata.dev/run': 'before' } };
+  Object.assign(podOf(job) as object, { serviceAccountName: 'web', tolerations: [{ operator: 'Exists' }] });
+  const files = chartFiles(inputOf([web, account, job, secret({ WEB_TOKEN: '' })]));
+  const text = fileOf(files, 'templates/migrate-job.yaml');
+  const copy = text.split('---').find((document) => /^kind: ServiceAccount$/m.test(document)) ?? '';
+  assert.match(copy, '    cloud.example/role: reader\n');
+  for (const field of ['imagePullSecrets', 'nodeSelector'])
+    assert.match(text, `{{- with $.Values.web.${field} }}\n      ${field}:\n`);
+  assert.match(text, 'tolerations:\n        - operator: Exists\n', 'its own stay its own');
+});
+
+making('what shares the image of a workload follows its values', () => {
+  const job = (image: string): object => ({
+    spec: { template: { spec: { containers: [{ name: 'clean', image }], restartPolicy: 'Never' } } },
+  });
+  const cron = (name: string, image: string): KubeObject => ({
+    apiVersion: 'batch/v1',
+    kind: 'CronJob',
+    metadata: { name, namespace: 'ns' },
+    spec: { schedule: '0 3 * * *', jobTemplate: job(image) },
+  });
+  const image = textAt(podOf(deployment()), 'containers', 0, 'image') ?? '';
+  const files = chartFiles(inputOf([deployment(), cron('clean', image), cron('other', 'busybox:1')], {}));
+  const text = fileOf(files, 'templates/clean-cronjob.yaml');
+  assert.match(text, 'schedule: "0 3 * * *"\n');
+  assert.match(text, 'image: {{ include "shop.image" (list $ $.Values.web.image) | quote }}\n');
+  assert.match(text, 'restartPolicy: Never\n');
+  assert.match(fileOf(files, 'templates/other-cronjob.yaml'), 'image: busybox:1\n');
+});
+
+making('an init container that migrates has the switch of the Job that does', () => {
+  const web = deployment();
+  const [main] = listAt(podOf(web), 'containers') as object[];
+  const switched = (...names: string[]): string => {
+    Object.assign(podOf(web) as object, { initContainers: names.map((name) => ({ ...main, name })) });
+    const files = chartFiles(inputOf([web], {}));
+    assert.is(parse(fileOf(files, 'values.yaml')).web.runMigrations, names.includes('migrate') || undefined);
+    return fileOf(files, 'templates/web-deployment.yaml');
+  };
+  assert.match(switched('migrate'), '      {{- if $.Values.web.runMigrations }}\n      initContainers:\n');
+  assert.match(
+    switched('wait', 'migrate'),
+    /\n {6}initContainers:\n[\s\S]*name: wait\n[\s\S]*\n {8}\{\{- if \$\.Values\.web\.runMigrations \}\}\n[\s\S]*name: migrate\n/,
+  );
+  assert.not.match(switched('wait'), 'runMigrations');
+});
+
+making('a headless Service has nothing to set, and nobody scales a StatefulSet unasked', () => {
+  const database = { ...deployment(), kind: 'StatefulSet' };
+  const service = (name: string, more: object): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'ns' },
+    spec: {
+      ...more,
+      selector: stringsAt(database, 'spec', 'template', 'metadata', 'labels'),
+      ports: [{ port: 5432 }],
+    },
+  });
+  const values = (...objects: KubeObject[]): Record<string, Record<string, unknown>> =>
+    parse(fileOf(chartFiles(inputOf([database, ...objects], {})), 'values.yaml'));
+  const headless = service('members', { clusterIP: 'None' });
+  const alone = values(headless);
+  assert.is(alone.web!.service, undefined);
+  assert.is(alone.web!.autoscaling, undefined);
+  assert.is(alone.web!.replicaCount, numberAt(database, 'spec', 'replicas') ?? 1);
+  assert.equal(values(headless, service('web', {})).web!.service, {
+    type: 'ClusterIP',
+    port: 5432,
+    nodePort: 0,
+  });
+});
+
+making('without autoscaling there are as many Pods as the autoscaler keeps at least', () => {
+  const web = deployment();
+  delete (web.spec as Record<string, unknown>).replicas;
+  const scaler: KubeObject = {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: { name: 'web', namespace: 'ns' },
+    spec: {
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: web.metadata.name },
+      minReplicas: 2,
+      maxReplicas: 4,
+    },
+  };
+  assert.is(parse(fileOf(chartFiles(inputOf([web, scaler], {})), 'values.yaml')).web.replicaCount, 2);
+});
 
 making('a definition of a kind is not templated', () => {
   const crd: KubeObject = {

@@ -318,14 +318,6 @@ export class Draft {
     this.files.set(path, before === undefined ? guarded : `${before}---\n${guarded}`);
   }
 
-  /** An object that nothing is to be set of. */
-  writeAsIs(object: KubeObject): void {
-    this.write(this.fileOf(object), {
-      ...(this.adapt(without(object, 'metadata', 'status')) as Node),
-      metadata: this.metadata(object),
-    });
-  }
-
   fileOf(object: KubeObject): string {
     const short: Record<string, string> = { HorizontalPodAutoscaler: 'hpa', PodDisruptionBudget: 'pdb' };
     return `${this.plainName(object)}-${short[object.kind] ?? object.kind.toLowerCase()}.yaml`;

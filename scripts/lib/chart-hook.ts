@@ -2,8 +2,8 @@ import { secretNode } from './chart-data.ts';
 import { camelOf, type Draft, type Node, pascalOf, podOf, type Workload, without } from './chart-draft.ts';
 import { Guard, Lines, valueAt } from './chart-template.ts';
 import { flag } from './chart-values.ts';
-import { hasSameImage, imageFields } from './chart-workload.ts';
-import { at, type KubeObject, listAt, textAt } from './manifest.ts';
+import { withSharedImages } from './chart-workload.ts';
+import { at, type KubeObject, lastAppliedAnnotation, listAt, stableJson, textAt } from './manifest.ts';
 import { mentionsOf } from './references.ts';
 import { applyWaveOf, isAhead, isJobAhead, runAnnotation } from './wave.ts';
 
@@ -20,7 +20,9 @@ function addCopy(
 ): void {
   const object = draft.objects.find(({ kind, metadata }) => `${kind}/${metadata.name}` === reference)!;
   const name = draft.plainName(object);
-  const own = { ...object, metadata: { ...object.metadata, annotations: {} } };
+  // A cloud gives a ServiceAccount its identity by an annotation.
+  const kept = without(object.metadata.annotations ?? {}, lastAppliedAnnotation, runAnnotation);
+  const own = { ...object, metadata: { ...object.metadata, annotations: kept as Record<string, string> } };
   if (object.kind === 'Secret') {
     const made = `and ${condition} (${draft.include(`makes.${name}`)})`;
     draft.write(file, secretNode(draft, own, changes), made);
@@ -75,11 +77,13 @@ export function addHook(draft: Draft, object: KubeObject): void {
     mentioned.map(({ kind, name }) => [`${kind}/${name}`, `${job}-${draft.names.get(`${kind}/${name}`)}`]),
   );
   const pod = { ...(draft.adapt(podOf(object)) as Record<string, unknown>) };
-  pod.containers = (pod.containers as Node[]).map((container, index) =>
-    owner && hasSameImage(containers[index], mainOf(owner))
-      ? { ...container, ...imageFields(draft, [owner.section]) }
-      : container,
-  );
+  pod.containers = withSharedImages(draft, containers);
+  // What pulls the image of the section, and where it may run, holds for the Job too.
+  for (const field of ['imagePullSecrets', 'nodeSelector', 'tolerations']) {
+    const isShared =
+      owner && stableJson(at(podOf(owner.object), field)) === stableJson(at(podOf(object), field));
+    if (isShared) pod[field] = new Guard(`with ${valueAt([owner.section, field])}`, new Lines('toYaml .'));
+  }
   const template = at(object, 'spec', 'template') as Node;
   const annotations = without(object.metadata.annotations ?? {}, runAnnotation);
   const plain = {

@@ -2,6 +2,7 @@ import { configSteps } from './chart-data.ts';
 import { type Draft, type Node, type Workload, without } from './chart-draft.ts';
 import { Expression, Guard, Lines, scalar, valueAt } from './chart-template.ts';
 import { flag, maybeName, objectName, oneOf, type Setting, text, texts, whole } from './chart-values.ts';
+import { addOther } from './chart-workload.ts';
 import { inventoryLabel } from './inventory.ts';
 import {
   at,
@@ -25,9 +26,14 @@ function commonLabels(objects: readonly KubeObject[]): Record<string, string> {
   );
 }
 
+/** Its name leads to the Pods themselves: there is neither another port nor a type to choose. */
+const isHeadless = (object: KubeObject): boolean => textAt(object, 'spec', 'clusterIP') === 'None';
+
 /** The Service whose port and type stand in the section. */
 function serviceOf(draft: Draft, workload: Workload): KubeObject | undefined {
-  return draft.objects.find((object) => object.kind === 'Service' && draft.ownersOf(object)[0] === workload);
+  return draft.objects.find(
+    (object) => object.kind === 'Service' && !isHeadless(object) && draft.ownersOf(object)[0] === workload,
+  );
 }
 
 /** The port that is meant when a path names none: the first of the Service. */
@@ -75,7 +81,7 @@ export function addService(draft: Draft, object: KubeObject): void {
   const [first, ...others] = listAt(spec, 'ports') as Node[];
   const type = textAt(object, 'spec', 'type') ?? 'ClusterIP';
   const settings = owner && draft.settingsOf(owner.section);
-  const isFirst = settings !== undefined && settings.service === undefined;
+  const isFirst = settings !== undefined && settings.service === undefined && !isHeadless(object);
   if (isFirst && first !== undefined && type !== 'ExternalName') {
     const steps = [owner!.section, 'service'];
     settings.service = {
@@ -176,7 +182,7 @@ export function addIngress(draft: Draft): void {
   const services = draft.objects.filter(({ kind }) => kind === 'Service');
   const ingresses = draft.objects.filter(({ kind }) => kind === 'Ingress');
   const rendered = ingresses.find((object) => hostsOf(draft, object) !== undefined);
-  for (const object of ingresses) if (object !== rendered) draft.writeAsIs(object);
+  for (const object of ingresses) if (object !== rendered) addOther(draft, object);
   if (services.length === 0 || (ingresses.length > 0 && rendered === undefined)) return;
   const exposed =
     services.find((object) => ['NodePort', 'LoadBalancer'].includes(textAt(object, 'spec', 'type') ?? '')) ??

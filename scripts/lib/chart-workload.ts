@@ -51,6 +51,7 @@ export const reservedInSection = new Set([
   'tolerations',
   'affinity',
   'imagePullSecrets',
+  'runMigrations',
 ]);
 
 function imageSettings(draft: Draft, container: unknown, isMain: boolean): Settings {
@@ -171,12 +172,66 @@ function containersOf(draft: Draft, workload: Workload, field: 'containers' | 'i
   });
 }
 
+/** Init containers; those that migrate have a switch, as the Job of the component has. */
+function initContainersOf(draft: Draft, workload: Workload): Node {
+  const containers = containersOf(draft, workload, 'initContainers');
+  const names = listAt(podOf(workload.object), 'initContainers').map((one) => textAt(one, 'name') ?? '');
+  const migrating = names.filter((name) => /migrat/.test(name));
+  if (migrating.length === 0) return containers.length > 0 ? { initContainers: containers } : {};
+  draft.settingsOf(workload.section).runMigrations = {
+    comment: `Runs the init container ${migrating.join(', ')} before each Pod starts.`,
+    value: true,
+    schema: flag,
+  };
+  const condition = `if ${valueAt([workload.section, 'runMigrations'])}`;
+  const isAll = migrating.length === names.length;
+  return {
+    initContainers: isAll
+      ? new Guard(condition, containers)
+      : containers.map((one, index) =>
+          migrating.includes(names[index]!) ? new Guard(condition, [one]) : one,
+        ),
+  };
+}
+
+/** Containers of what is no workload itself: one with the image of a workload follows the section of that. */
+export const withSharedImages = (draft: Draft, containers: readonly unknown[]): unknown[] =>
+  containers.map((container) => {
+    const owner = draft.workloads.find(({ object, main }) =>
+      hasSameImage(container, listAt(podOf(object), 'containers')[main]),
+    );
+    return { ...(draft.adapt(container) as Node), ...(owner ? imageFields(draft, [owner.section]) : {}) };
+  });
+
+/** What has Pods made by others: a CronJob, a Job, or a kind of an operator. */
+function withImagesBelow(draft: Draft, value: Node): Node {
+  const lists = ['containers', 'initContainers'].filter((field) => Array.isArray(value[field]));
+  if (lists.length > 0)
+    return {
+      ...(draft.adapt(value) as Node),
+      ...Object.fromEntries(lists.map((field) => [field, withSharedImages(draft, listAt(value, field))])),
+    };
+  const below = ['spec', 'jobTemplate', 'template'].find((field) => isRecord(value[field]));
+  if (below === undefined) return draft.adapt(value) as Node;
+  return {
+    ...(draft.adapt(without(value, below)) as Node),
+    [below]: withImagesBelow(draft, value[below] as Node),
+  };
+}
+
+/** An object that nothing is to be set of but the images that it shares with a workload. */
+export function addOther(draft: Draft, object: KubeObject): void {
+  draft.write(draft.fileOf(object), {
+    ...withImagesBelow(draft, without(object, 'metadata', 'status')),
+    metadata: draft.metadata(object),
+  });
+}
+
 function podNode(draft: Draft, workload: Workload): Node {
   const { object, section } = workload;
   const settings = draft.settingsOf(section);
   const pod = podOf(object) as Node;
   const containers = containersOf(draft, workload, 'containers');
-  const initContainers = containersOf(draft, workload, 'initContainers');
   const choices = ['imagePullSecrets', 'nodeSelector', 'tolerations', 'affinity'] as const;
   const scheduling = choices.flatMap((field): [string, unknown][] => {
     // Its selectors have to follow the release.
@@ -191,7 +246,7 @@ function podNode(draft: Draft, workload: Workload): Node {
     ...(draft.adapt(pod) as Node),
     ...Object.fromEntries(scheduling),
     containers,
-    ...(initContainers.length > 0 ? { initContainers } : {}),
+    ...initContainersOf(draft, workload),
   };
 }
 
@@ -218,15 +273,19 @@ function checksums(draft: Draft, object: KubeObject): Node {
 export function addWorkload(draft: Draft, workload: Workload): void {
   const { object, section, podLabels } = workload;
   const settings = draft.settingsOf(section);
+  const autoscaler = autoscalerOf(draft, workload);
   const isScaled = object.kind !== 'DaemonSet';
-  const replicas = numberAt(object, 'spec', 'replicas') ?? 1;
+  const replicas = numberAt(object, 'spec', 'replicas') ?? numberAt(autoscaler, 'spec', 'minReplicas') ?? 1;
+  // Members of a StatefulSet have to know of each other: nobody adds one unasked.
+  const mayScale = object.kind === 'Deployment' || autoscaler !== undefined;
   if (isScaled) {
     settings.replicaCount = {
-      comment: 'Pods, unless autoscaling is on.',
+      comment: mayScale ? 'Pods, unless autoscaling is on.' : 'Pods.',
       value: replicas,
       schema: whole(0),
     };
   }
+  const replicaCount = new Expression(`${valueAt([section, 'replicaCount'])} | int`);
   const pod = podNode(draft, workload);
   settings.podAnnotations = { value: {}, schema: texts };
   const spec = without(object.spec as Node, 'replicas', 'template');
@@ -238,10 +297,9 @@ export function addWorkload(draft: Draft, workload: Workload): void {
     spec: {
       ...(isScaled
         ? {
-            replicas: new Guard(
-              `if not ${valueAt([section, 'autoscaling', 'enabled'])}`,
-              new Expression(`${valueAt([section, 'replicaCount'])} | int`),
-            ),
+            replicas: mayScale
+              ? new Guard(`if not ${valueAt([section, 'autoscaling', 'enabled'])}`, replicaCount)
+              : replicaCount,
           }
         : {}),
       ...(draft.adapt(spec) as Node),
@@ -260,15 +318,23 @@ export function addWorkload(draft: Draft, workload: Workload): void {
       },
     },
   });
-  if (isScaled) addAutoscaler(draft, workload, replicas);
+  if (mayScale) addAutoscaler(draft, workload, replicas, autoscaler);
 }
 
-function addAutoscaler(draft: Draft, { object, section }: Workload, replicas: number): void {
-  const rendered = draft.objects.find(
+/** The HorizontalPodAutoscaler that the overlay has for it. */
+const autoscalerOf = (draft: Draft, { object }: Workload): KubeObject | undefined =>
+  draft.objects.find(
     (other) =>
       other.kind === 'HorizontalPodAutoscaler' &&
       draft.ownersOf(other).some((owner) => owner.object === object),
   );
+
+function addAutoscaler(
+  draft: Draft,
+  { object, section }: Workload,
+  replicas: number,
+  rendered: KubeObject | undefined,
+): void {
   const group: Settings = {
     comment: 'A HorizontalPodAutoscaler, which needs a metrics server in the cluster.',
     settings: {

@@ -6,7 +6,7 @@ import { addIngress, addService, textsNaming } from './chart-service.ts';
 import { documentOf } from './chart-template.ts';
 import { chartYaml, helmignore, helperText, notesText } from './chart-text.ts';
 import { oneOf, type Setting, type Settings, text, valuesSchema, valuesYaml } from './chart-values.ts';
-import { addWorkload, reservedInSection } from './chart-workload.ts';
+import { addOther, addWorkload, reservedInSection } from './chart-workload.ts';
 import type { Field } from './contract.ts';
 import type { FileSet } from './files.ts';
 import { inventoryLabel } from './inventory.ts';
@@ -124,7 +124,7 @@ function build(draft: Draft): FileSet {
     else if (isJobAhead(object)) addHook(draft, object);
     else if (object.kind === 'CustomResourceDefinition')
       draft.files.set(`crds/${object.metadata.name}.yaml`, documentOf(inOrder(crdOf(object)) as Node));
-    else draft.writeAsIs(object);
+    else addOther(draft, object);
   }
   addIngress(draft);
   const settings = settingsOfChart(draft);

@@ -315,13 +315,20 @@ const rules: readonly Rule[] = [
     path: /^(\w+)\/imagePullSecrets$/,
     value: [{ name: 'x' }],
     changes: [`^OWNER\\.${pod}\\.imagePullSecrets(\\[0\\]\\.name)?$`],
+    also: [`^Job/migrate\\.${pod}\\.imagePullSecrets$`],
   },
-  { path: /^(\w+)\/nodeSelector$/, value: { disk: 'ssd' }, changes: [`^OWNER\\.${pod}\\.nodeSelector$`] },
+  {
+    path: /^(\w+)\/nodeSelector$/,
+    value: { disk: 'ssd' },
+    changes: [`^OWNER\\.${pod}\\.nodeSelector$`],
+    also: [`^Job/migrate\\.${pod}\\.nodeSelector$`],
+  },
   { path: /^(\w+)\/nodeSelector\/.+$/, changes: [`^OWNER\\.${pod}\\.nodeSelector\\.`] },
   {
     path: /^(\w+)\/tolerations$/,
     value: [{ operator: 'Exists' }],
     changes: [`^OWNER\\.${pod}\\.tolerations$`],
+    also: [`^Job/migrate\\.${pod}\\.tolerations$`],
   },
   { path: /^(\w+)\/affinity$/, value: { nodeAffinity: {} }, changes: [`^OWNER\\.${pod}\\.affinity$`] },
   {

@@ -159,10 +159,10 @@ export const differences: readonly Difference[] = [
   },
   {
     name: 'defaults of the API server',
-    why: 'a Service without type is a ClusterIP, a Deployment or StatefulSet without replicas has one',
+    why: 'a Service without type is a ClusterIP, and only a headless one has nothing to choose; a Deployment or StatefulSet without replicas has one',
     fromRender: each((object) => {
       const spec = recordAt(object, 'spec');
-      if (object.kind === 'Service' && spec) spec.type ??= 'ClusterIP';
+      if (object.kind === 'Service' && spec && spec.clusterIP !== 'None') spec.type ??= 'ClusterIP';
       if (['Deployment', 'StatefulSet'].includes(String(object.kind)) && spec) spec.replicas ??= 1;
     }),
   },

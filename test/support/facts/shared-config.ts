@@ -282,12 +282,7 @@ export const sharedConfig: ReferenceDocument = {
           'backend.resources',
           resources,
         ),
-        unlike(
-          'backend.runMigrations: true by default',
-          'an init container, which always runs',
-          'values.yaml',
-          'backend',
-        ),
+        chart('backend.runMigrations: true by default', 'values.yaml', 'backend.runMigrations', true),
         chart('ingress.enabled: false by default', 'values.yaml', 'ingress.enabled', false),
         chart('ingress.className: nginx', 'values.yaml', 'ingress.className', 'nginx'),
         chart(
