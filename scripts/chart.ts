@@ -1,7 +1,7 @@
 import { chartFiles } from './lib/chart.ts';
 import { writeChart } from './lib/chart-folder.ts';
 import { leaksIn, nameOf, secretsKnown, versionOf } from './lib/chart-source.ts';
-import { type Command, textOf } from './lib/command.ts';
+import { type Command, overlayOf, textOf } from './lib/command.ts';
 import { StrataError, throwOnErrors } from './lib/errors.ts';
 import { typedPath } from './lib/files.ts';
 import { prepare, renderVerified } from './lib/prepare.ts';
@@ -22,7 +22,7 @@ export const command: Command = {
     const out = textOf(args, 'out');
     if (out === undefined) {
       throw new StrataError('USAGE', 'where should the chart go?', {
-        hint: 'npm run chart -- OVERLAY --out DIR',
+        hint: `npm run chart -- ${overlayOf(args)} --out DIR`,
       });
     }
     const prepared = await prepare(session, args, { placeholders: 'ignore', withoutSecrets: true });

@@ -5,6 +5,7 @@ import { formatProblem } from './lib/errors.ts';
 import { outputOf } from './lib/output.ts';
 import { formatPlan, placeLine, planToJson } from './lib/report.ts';
 import { savePlan } from './lib/saved.ts';
+import { shellWord } from './lib/shell.ts';
 
 export const command: Command = {
   name: 'diff',
@@ -56,7 +57,9 @@ export const command: Command = {
     warnOfBuildTime(session, prepared, plan);
     if (file !== undefined)
       session.terminal.say(
-        session.advise(`saved to ${file}; npm run up -- --plan ${file} applies exactly this, or nothing`),
+        session.advise(
+          `saved to ${file}; npm run up -- --plan ${shellWord(file)} applies exactly this, or nothing`,
+        ),
       );
     return plan.isChanged && !isSet(args, 'exit-zero') ? 1 : 0;
   },

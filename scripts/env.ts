@@ -4,6 +4,7 @@ import { destinationOf, loadContract } from './lib/contract.ts';
 import { parseEnvFile } from './lib/envfile.ts';
 import { formatProblem, type Problem, StrataError } from './lib/errors.ts';
 import { exposuresOf } from './lib/exposure.ts';
+import { pathToType } from './lib/files.ts';
 import { fillEmpty, generatedKeys, randomSecret, writeNewFile } from './lib/init.ts';
 import { outputOf } from './lib/output.ts';
 import { diskTreeFiles } from './lib/overlay.ts';
@@ -165,12 +166,13 @@ async function init(session: Session, overlay: string): Promise<number> {
     return value;
   });
   if (!writeNewFile(path.join(root, '.env'), text, '.env')) refuseExisting('', []);
-  terminal.say('wrote .env from .env.example, readable by you alone');
+  const file = pathToType(session.environment, path.join(root, '.env'));
+  terminal.say(`wrote ${file} from .env.example, readable by you alone`);
   if (filled.length > 0) terminal.say(`generated: ${filled.join(', ')}`);
-  return sayWhatIsNext(session, overlay);
+  return sayWhatIsNext(session, overlay, file);
 }
 
-async function sayWhatIsNext(session: Session, overlay: string): Promise<number> {
+async function sayWhatIsNext(session: Session, overlay: string, file: string): Promise<number> {
   const { terminal } = session;
   const { problems } = await readEnvValues(session, overlay, { placeholders: 'refuse' });
   for (const problem of problems) {
@@ -178,7 +180,7 @@ async function sayWhatIsNext(session: Session, overlay: string): Promise<number>
     const text = session.advise(formatProblem(problem));
     terminal.say(isWarning(problem) ? text : text.replace(/^error/, 'to do'));
   }
-  terminal.say(session.advise(`next: fill in .env, then npm run env -- ${overlay}`));
+  terminal.say(session.advise(`next: fill in ${file}, then npm run env -- ${overlay}`));
   return 0;
 }
 
@@ -195,6 +197,13 @@ export const command: Command = {
   ].join('\n'),
   async run(session, args) {
     const overlay = overlayOf(args);
-    return isSet(args, 'init') ? init(session, overlay) : show(session, args, overlay);
+    if (!isSet(args, 'init')) return show(session, args, overlay);
+    const idle = Object.keys(args.flags).filter((name) => !['init', 'root', 'verbose'].includes(name));
+    if (idle.length > 0) {
+      throw new StrataError('USAGE', `--init writes .env and takes no --${idle.join(', no --')}`, {
+        hint: 'npm run env -- --init',
+      });
+    }
+    return init(session, overlay);
   },
 };

@@ -1,8 +1,8 @@
-import path from 'node:path';
 import type { Command } from './lib/command.ts';
 import { StrataError } from './lib/errors.ts';
-import { replaceFolder } from './lib/files.ts';
+import { pathToType, replaceFolder } from './lib/files.ts';
 import { filesFor, prepare } from './lib/prepare.ts';
+import { shellWord } from './lib/shell.ts';
 
 export const command: Command = {
   name: 'generate',
@@ -25,9 +25,14 @@ export const command: Command = {
       );
     }
     const folder = replaceFolder(session, overlay, (target) => filesFor(prepared, target));
-    const shown = path.relative(process.cwd(), folder) || '.';
+    const { sandbox, contract } = prepared;
+    const shown = pathToType(session.environment, folder);
+    const context = sandbox?.context ?? (contract.contexts.length === 1 ? contract.contexts[0]! : 'NAME');
+    // `npm run sandbox` runs kubectl in the folder of the toolkit.
+    const typed = shellWord(sandbox ? folder : shown);
+    const line = `kubectl --context ${shellWord(context)} apply --server-side --field-manager strata -k ${typed}`;
     session.terminal.data(shown);
-    session.terminal.say(`use it by hand: kubectl apply --server-side --field-manager strata -k ${shown}`);
+    session.terminal.say(session.advise(`use it by hand: ${line}`));
     return 0;
   },
 };

@@ -7,6 +7,7 @@ import { exposuresOf } from './lib/exposure.ts';
 import { sayWarnings } from './lib/prepare.ts';
 import { goBack } from './lib/rollback.ts';
 import { argumentsOfPlan, readPlan, requireSame } from './lib/saved.ts';
+import { shellWord } from './lib/shell.ts';
 
 export const command: Command = {
   name: 'up',
@@ -47,11 +48,12 @@ export const command: Command = {
     const file = textOf(given, 'plan');
     const saved = file === undefined ? undefined : readPlan(session, file);
     const args = saved ? argumentsOfPlan(given, saved, file!) : given;
+    session.means(args);
     const planned = await planOverlay(
       session,
       args,
       (context, overlay) =>
-        requireConfirmable(session, args, context, `up -- ${saved ? `--plan ${file}` : overlay}`),
+        requireConfirmable(session, args, context, `up -- ${saved ? `--plan ${shellWord(file!)}` : overlay}`),
       'refuse',
       saved && ((found) => requireSame(session, found, saved, file!)),
     );

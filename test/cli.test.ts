@@ -330,7 +330,7 @@ for (const [title, words, code, message, next] of [
     ['chart', 'dev'],
     'USAGE',
     'where should the chart go?',
-    new RegExp(`^npm run chart -- OVERLAY --root ${quotedRoot} --out DIR$`),
+    new RegExp(`^npm run chart -- dev --root ${quotedRoot} --out DIR$`),
   ],
   [
     'a sandbox that is not there',
@@ -636,7 +636,7 @@ for (const [title, words, content, expected] of [
     {
       code: 'CONFIRMATION_NEEDED',
       message: 'no terminal to ask in',
-      next: new RegExp(`^npm run down -- minikube --root ${quotedRoot} --yes,`),
+      next: new RegExp(`^after a look at the diff: npm run down -- minikube --root ${quotedRoot} --yes$`),
     },
   ],
 ] as [
@@ -874,6 +874,25 @@ folders('what a killed run left behind goes with the next one', () =>
       const { mode } = statSync(path.join(folder, file));
       if (file.startsWith('minikube')) assert.is(mode & 0o077, 0, file);
     }
+  }),
+);
+
+folders('the line to use it by hand names the context, from where the user is', () =>
+  withDesk(async (desk) => {
+    const lineOf = async (changes: Record<string, string> = {}): Promise<Outcome> => {
+      const outcome = await mainHere(['generate', '--root', desk.root], desk.environment(changes));
+      assert.is(outcome.status, 0, outcome.stderr);
+      return outcome;
+    };
+    const { stdout, stderr } = await lineOf({ INIT_CWD: path.join(desk.root, 'base') });
+    assert.is(stdout, '../.strata/minikube\n');
+    assert.match(
+      stderr,
+      'kubectl --context minikube apply --server-side --field-manager strata -k ../.strata/minikube\n',
+    );
+    const above = await lineOf({ INIT_CWD: desk.folder });
+    assert.is(above.stdout, `${path.basename(desk.root)}/.strata/minikube\n`);
+    assert.match(above.stderr, / -k 'a \$tree of '\\''mine'\\''\/\.strata\/minikube'\n/);
   }),
 );
 

@@ -169,6 +169,13 @@ for (const [name, changes, args, code, message] of [
     'FILE_UNREADABLE',
     /\.env\.example cannot be read/,
   ],
+  [
+    '--init of another file',
+    {},
+    ['--init', '--env-file', 'x'],
+    'USAGE',
+    /writes \.env and takes no --env-file$/,
+  ],
 ] as [string, Record<string, string | undefined>, string[], string, RegExp][]) {
   table(`ends with 2 for ${name}`, async () => {
     const files = Object.entries({ ...tree, ...changes }).flatMap(([file, text]) =>

@@ -2,9 +2,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { commandNames } from '../scripts/lib/cli.ts';
 import type { Arguments, Command, FlagName } from '../scripts/lib/command.ts';
-import { advise, placeFlags } from '../scripts/lib/hint.ts';
+import { advise as adviseAfter, placeFlags } from '../scripts/lib/hint.ts';
 
 const typed = (flags: Arguments['flags'], overlay = 'dev'): Arguments => ({ positionals: [overlay], flags });
+
+/** After a command that no hint repeats. */
+const advise = (text: string, args: Arguments): string => adviseAfter(text, 'doctor', args);
 
 const hints = suite('advise');
 
@@ -36,8 +39,8 @@ for (const [hint, expected] of [
 }
 
 for (const [hint, expected] of [
-  ['npm run env -- --init', 'npm run env -- --root a/b --init'],
-  ['npm run env', 'npm run env -- --root a/b'],
+  ['npm run env -- --init', 'npm run env -- dev --root a/b --init'],
+  ['npm run env', 'npm run env -- dev --root a/b'],
   ['npm run up -- dev', 'npm run up -- dev --root a/b'],
   ['npm run up -- other', 'npm run up -- other --root a/b'],
   ['npm run up:minikube', 'npm run up:minikube -- --root a/b'],
@@ -80,6 +83,42 @@ hints('names the default overlay where none was typed', () => {
   const args = { positionals: [], flags: { context: 'kind' } };
   assert.is(advise('npm run up -- minikube', args), 'npm run up -- minikube --context kind');
   assert.is(advise('npm run up -- dev', args), 'npm run up -- dev');
+});
+
+hints('the same command again has all flags but those that were meant once', () => {
+  const flags = {
+    to: '1',
+    yes: true,
+    'steal-lock': true,
+    'trust-cluster': true,
+    root: 'r',
+    verbose: true,
+  } as const;
+  const after = (text: string): string => adviseAfter(text, 'rollback', typed(flags));
+  assert.is(after('npm run rollback -- dev'), 'npm run rollback -- dev --root r --to 1 --yes');
+  assert.is(
+    after('npm run rollback -- dev --steal-lock'),
+    'npm run rollback -- dev --root r --to 1 --yes --steal-lock',
+  );
+  assert.is(after('npm run rollback -- other'), 'npm run rollback -- other --root r');
+  assert.is(after('npm run up -- dev'), 'npm run up -- dev --root r');
+});
+
+hints('a plan brings its own overlay, cluster and values', () => {
+  const args = typed({ plan: 'p.json', context: 'c', image: ['a=b:1'], timeout: '9m' });
+  assert.is(
+    adviseAfter('npm run up -- --plan p.json --yes; npm run status -- dev', 'up', args),
+    'npm run up -- --timeout 9m --plan p.json --yes; npm run status -- dev --context c',
+  );
+});
+
+hints('a command without overlay gets the one that was typed', () => {
+  assert.is(advise('npm run env -- --init', typed({})), 'npm run env -- dev --init');
+  assert.is(
+    advise('npm run diff -- --save p.json', typed({ context: 'c' })),
+    'npm run diff -- dev --save p.json',
+  );
+  assert.is(advise('npm run env', { positionals: [], flags: {} }), 'npm run env');
 });
 
 hints('quotes for a shell', () => {

@@ -90,7 +90,7 @@ for (const [what, text, why] of [
     const error = thrown(() => parsePlan(text, 'plan.json', version));
     assert.equal([error.code, error.exitStatus], ['PLAN_INVALID', 2]);
     assert.match(error.message, why);
-    assert.is(error.hint, 'npm run diff -- OVERLAY --save plan.json');
+    assert.is(error.hint, 'npm run diff -- --save plan.json');
   });
 }
 

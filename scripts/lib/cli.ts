@@ -128,16 +128,18 @@ export async function main(argv: readonly string[], home: string): Promise<void>
   });
 
   let status: number;
+  let name: string | undefined;
   let args: Arguments | undefined;
   try {
     const command = await loadCommand(argv[0]);
+    name = command.name;
     args = argumentsOf(command, argv.slice(1));
     if (isSet(args, 'help')) {
       terminal.data(helpText(command));
       status = 0;
     } else {
       refuseSwallowedFlags(command, args, process.env);
-      const typed = args;
+      let meant = args;
       const session: Session = {
         root: resolveRoot(home, textOf(args, 'root')),
         home,
@@ -146,7 +148,10 @@ export async function main(argv: readonly string[], home: string): Promise<void>
         scrubber,
         clock: systemClock,
         signal: interruption.signal,
-        advise: (text) => advise(text, typed),
+        advise: (text) => advise(text, command.name, meant),
+        means(changed) {
+          args = meant = changed;
+        },
         atExit(cleanup) {
           cleanups.add(cleanup);
           return () => cleanups.delete(cleanup);
@@ -167,7 +172,7 @@ export async function main(argv: readonly string[], home: string): Promise<void>
     terminal.live([]);
     if (error instanceof StrataError) {
       const text = formatError(error, terminal);
-      terminal.say(args ? advise(text, args) : text);
+      terminal.say(name && args ? advise(text, name, args) : text);
       status = error.exitStatus;
     } else {
       terminal.say(formatBug(error));

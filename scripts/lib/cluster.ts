@@ -106,7 +106,7 @@ export function requireConfirmable(
     'CONFIRMATION_NEEDED',
     `context ${context.name} is not local, and there is no terminal to ask in`,
     {
-      hint: `npm run ${script} --yes, after a look at the diff`,
+      hint: `after a look at the diff: npm run ${script} --yes`,
     },
   );
 }

@@ -104,6 +104,10 @@ export const temporaryPath = (prefix: string, parent = tmpdir()): string =>
 export const typedPath = (environment: NodeJS.ProcessEnv, typed: string): string =>
   path.resolve(environment.INIT_CWD ?? process.cwd(), typed);
 
+/** A path as it is typed in the folder of the user. */
+export const pathToType = (environment: NodeJS.ProcessEnv, file: string): string =>
+  path.relative(environment.INIT_CWD ?? process.cwd(), file) || '.';
+
 function writeFiles(folder: string, files: FileSet): void {
   for (const [name, content] of files) {
     const file = path.join(folder, name);

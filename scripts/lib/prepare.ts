@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Arguments, isSet, overlayOf, textsOf } from './command.ts';
 import type { Contract } from './contract.ts';
 import { formatProblem, type Problem, throwOnErrors } from './errors.ts';
-import { type FileSet, writeRunFolder } from './files.ts';
+import { type FileSet, pathToType, writeRunFolder } from './files.ts';
 import {
   expandImageOverrides,
   type GeneratedObject,
@@ -17,6 +17,7 @@ import { diskTreeFiles, findLine, readLayers, readNamespace, resolveOverlay } fr
 import { type Rendered, render } from './render.ts';
 import { readRunningSandbox, type SandboxInfo } from './sandbox.ts';
 import type { Session } from './session.ts';
+import { shellWord } from './shell.ts';
 import { type EnvPath, type EnvValue, loadEnvValues, type PlaceholderRule } from './values.ts';
 import { verify } from './verify.ts';
 
@@ -155,11 +156,12 @@ export async function renderVerified(session: Session, prepared: Prepared): Prom
       return { ...problem, ...place };
     }),
   );
+  const generated = pathToType(session.environment, path.join(session.root, '.strata', prepared.overlay));
   throwOnErrors(
     'VERIFY_FAILED',
     `what overlay ${prepared.overlay} renders is not what was meant`,
     problems,
-    `npm run generate -- ${prepared.overlay}, then kubectl kustomize ${path.join(session.root === session.home ? '' : session.root, '.strata', prepared.overlay)} shows it`,
+    `npm run generate -- ${prepared.overlay}, then kubectl kustomize ${shellWord(generated)} shows it`,
   );
   return rendered;
 }

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Binding, bindingOf, keysOf, movesSince } from './binding.ts';
 import type { Found, Planned } from './cluster.ts';
-import { type Arguments, isSet, overlayOf, textOf, textsOf } from './command.ts';
+import { type Arguments, flagWords, isSet, overlayOf, textOf, textsOf } from './command.ts';
 import { sha256 } from './digest.ts';
 import { messageOf, type Problem, StrataError, systemCode } from './errors.ts';
 import { typedPath, unwritable, writePrivate } from './files.ts';
 import { type Identity, readIdentity } from './identity.ts';
 import { isRecord, stableJson } from './manifest.ts';
 import type { Session } from './session.ts';
+import { shellWord } from './shell.ts';
 import { readVersion } from './version.ts';
 
 const schema = 'strata.dev/saved-plan/v1';
@@ -151,7 +152,7 @@ const isSavedPlan = has({
 export function parsePlan(text: string, file: string, version: string): SavedPlan {
   const invalid = (why: string): StrataError =>
     new StrataError('PLAN_INVALID', `${file} ${why}`, {
-      hint: `npm run diff -- OVERLAY --save ${file}`,
+      hint: `npm run diff -- --save ${shellWord(file)}`,
     });
   let content: unknown;
   try {
@@ -182,10 +183,18 @@ export function readPlan(session: Session, file: string): SavedPlan {
     throw new StrataError(
       'FILE_UNREADABLE',
       `${file} cannot be read: ${systemCode(error) ?? messageOf(error)}`,
-      { hint: `npm run diff -- OVERLAY --save ${file}` },
+      { hint: `npm run diff -- --save ${shellWord(file)}` },
     );
   }
   return parsePlan(text, file, readVersion(session));
+}
+
+/** The flags that the plan was made with. */
+function flagsOf(saved: SavedPlan): Arguments['flags'] {
+  const flags: Arguments['flags'] = saved.flags.sandbox ? {} : { context: saved.context };
+  for (const name of lists) if (saved.flags[name].length > 0) flags[name] = saved.flags[name];
+  for (const name of switches) if (saved.flags[name]) flags[name] = true;
+  return flags;
 }
 
 /**
@@ -204,25 +213,15 @@ export function argumentsOfPlan(args: Arguments, saved: SavedPlan, file: string)
     throw new StrataError(
       'USAGE',
       `${file} is a plan for overlay ${saved.overlay} in context ${saved.context}; ${others.join(', ')} would make another one`,
-      { hint: `npm run up -- --plan ${file}` },
+      { hint: `npm run up -- --plan ${shellWord(file)}` },
     );
   }
-  const flags: Arguments['flags'] = { ...args.flags };
-  for (const name of lists) if (saved.flags[name].length > 0) flags[name] = saved.flags[name];
-  for (const name of switches) if (saved.flags[name]) flags[name] = true;
-  if (!saved.flags.sandbox) flags.context = saved.context;
-  return { positionals: [saved.overlay], flags };
+  return { positionals: [saved.overlay], flags: { ...args.flags, ...flagsOf(saved) } };
 }
 
-/** The flags that make the same plan, to type again. */
-function wordsOf({ overlay, context, flags }: SavedPlan): string {
-  return [
-    overlay,
-    ...(flags.sandbox ? [] : ['--context', context]),
-    ...lists.flatMap((name) => flags[name].flatMap((value) => [`--${name}`, value])),
-    ...switches.filter((name) => flags[name]).map((name) => `--${name}`),
-  ].join(' ');
-}
+/** Overlay and flags that make the same plan, to type again. */
+const wordsOf = (saved: SavedPlan): string =>
+  [saved.overlay, ...flagWords({ positionals: [], flags: flagsOf(saved) })].join(' ');
 
 /**
  * Compares everything that the plan is bound to with what is there now.
@@ -242,6 +241,6 @@ export async function requireSame(
   throw new StrataError(
     'PLAN_STALE',
     `${file} of ${saved.createdAt} is not what would be applied now; nothing was changed`,
-    { problems, hint: `npm run diff -- ${wordsOf(saved)} --save ${file}` },
+    { problems, hint: `npm run diff -- ${wordsOf(saved)} --save ${shellWord(file)}` },
   );
 }

@@ -1,3 +1,4 @@
+import type { Arguments } from './command.ts';
 import type { Scrubber } from './scrub.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -22,6 +23,8 @@ export interface Session {
   signal: AbortSignal;
   /** A text with the commands in it as they have to be typed after this one, with its tree, cluster and values. */
   advise(text: string): string;
+  /** The arguments that are meant are not the typed ones: advice follows these from now on. */
+  means(args: Arguments): void;
   /** Runs synchronously at the end of the process, however it ends; returns a function that takes it back. */
   atExit(cleanup: () => void): () => void;
   /** What the first Ctrl-C waits for from now on, in words; returns a function that takes it back. */

@@ -423,7 +423,7 @@ history('rollback asks where up asks, and keeps to the guards', () =>
     const unasked = await deployment.expect(2, 'rollback');
     assert.match(
       unasked.stderr,
-      `[CONFIRMATION_NEEDED]\n  next: ${deployment.commandOf('rollback', ' --yes')}`,
+      `[CONFIRMATION_NEEDED]\n  next: after a look at the diff: ${deployment.commandOf('rollback', ' --yes')}`,
     );
     const guarded = await deployment.expect(3, 'rollback', ['--yes']);
     assert.match(guarded.stderr, /nothing was changed \[DELETE_GUARDED\]/);

@@ -103,7 +103,7 @@ lease('a holder that is alive keeps it: 3 with who, since when and what next; no
         /locked by carol@elsewhere pid 7 .* since 2001-01-01T00:00:00Z by its clock, and still so after 1\.0 s; nothing was changed \[LOCKED\]/,
       );
       assert.match(stderr, /\n {2}next: /);
-      assert.match(stderr, deployment.commandOf(command, ' --steal-lock'));
+      assert.match(stderr, deployment.commandOf(command, ' --timeout 1s --steal-lock'));
     }
     assert.equal(await deployment.snapshot(), before);
     const { stderr } = await deployment.expect(0, 'up', ['--steal-lock']);

@@ -294,6 +294,19 @@ saved('refuses flags that make another plan, before anything is sent, and takes 
   }),
 );
 
+saved('the next commands go to the cluster of the plan, with the flags that were typed', () =>
+  withDeployment({ context: 'prod' }, async (deployment) => {
+    deployment.simulate('backend', 'never-ready');
+    const file = await save(deployment, ['--context', 'prod', '--adopt']);
+    const flags = ['--timeout', '2s'];
+    const unasked = await applyPlan(deployment, 2, flags);
+    const again = `npm run up -- --root ${deployment.root} --timeout 2s --adopt --plan ${file} --yes`;
+    assert.match(unasked.stderr, `[CONFIRMATION_NEEDED]\n  next: after a look at the diff: ${again}\n`);
+    const failed = await applyPlan(deployment, 4, [...flags, '--yes']);
+    assert.match(failed.stderr, `next: ${deployment.commandOf('status', ' --context prod')};`);
+  }),
+);
+
 saved('refuses a file that was edited or cut off, and changes nothing', () =>
   withSmall(async (deployment) => {
     await deployedBlue(deployment);

@@ -109,7 +109,7 @@ target('a cluster that is not local is changed only with --yes when nobody can b
       for (const command of ['up', 'down']) {
         const { stderr } = await deployment.expect(2, command, [], { environment });
         assert.match(stderr, /context shared-dev is not local, and there is no terminal to ask in/);
-        assert.match(stderr, `next: ${deployment.commandOf(command, ' --yes')}`);
+        assert.match(stderr, `next: after a look at the diff: ${deployment.commandOf(command, ' --yes')}`);
       }
       assert.is(listener.connections, 0);
     });

@@ -72,6 +72,7 @@ export function testSession(overrides: TestSessionOverrides = {}): TestSession {
     clock: systemClock,
     signal: interruption.signal,
     advise: plain,
+    means() {},
     atExit(cleanup) {
       cleanups.add(cleanup);
       return () => cleanups.delete(cleanup);
