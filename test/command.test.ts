@@ -133,7 +133,16 @@ for (const [line, argv, config, hint] of [
     'npm run up --context kind-x',
     ['kind-x'],
     { npm_config_context: 'true' },
-    'npm run up -- kind-x --context NAME',
+    'npm run up -- --context kind-x',
+  ],
+  ['npm run up --context "a b"', ['a b'], { npm_config_context: 'true' }, "npm run up -- --context 'a b'"],
+  ["npm run up --env-file='a b'", [], { npm_config_env_file: 'a b' }, "npm run up -- --env-file 'a b'"],
+  ['npm run up --context', [], { npm_config_context: 'true' }, 'npm run up -- --context NAME'],
+  [
+    'npm run up --image=a=b:1 --image=c=d:1',
+    [],
+    { npm_config_image: 'a=b:1\n\nc=d:1' },
+    'npm run up -- --image a=b:1 --image c=d:1',
   ],
   ['npm run up --env-file=x', [], { npm_config_env_file: 'x' }, 'npm run up -- --env-file x'],
   [
@@ -165,7 +174,20 @@ for (const [line, argv, config, hint] of [
 // cli.ts asks before it refuses the words that are too many: they are the values that npm left.
 for (const [script, positionals, config, hint] of [
   ['up', ['dev', 'kind-x'], { npm_config_context: 'true' }, 'npm run up -- dev --context kind-x'],
+  [
+    'up',
+    ['a=b:1', 'c=d:1'],
+    { npm_config_image: 'true\n\ntrue' },
+    'npm run up -- --image a=b:1 --image c=d:1',
+  ],
+  [
+    'up',
+    ['dev', 'kind-x', 'json'],
+    { npm_config_context: 'true', npm_config_output: 'true' },
+    'npm run up -- dev --context NAME --output FORMAT',
+  ],
   ['up:dev', ['dev'], { npm_config_yes: 'true' }, 'npm run up:dev -- --yes'],
+  ['up:dev', ['dev'], { npm_config_context: 'true' }, 'npm run up:dev -- --context NAME'],
   ['up:dev', ['dev', 'kind-x'], { npm_config_context: 'true' }, 'npm run up:dev -- --context kind-x'],
 ] as [string, string[], Record<string, string>, string][]) {
   swallowed(`${script} with ${positionals.join(', ')} left: says ${hint}`, () => {
@@ -179,6 +201,7 @@ for (const [script, positionals, config, hint] of [
 for (const [line, script, positionals, hint] of [
   ['npm run diff --save plan.json', 'diff', ['plan.json'], 'npm run diff -- --save plan.json'],
   ['npm run diff dev --save plan.json', 'diff', ['dev', 'plan.json'], 'npm run diff -- dev --save plan.json'],
+  ["npm run up --plan 'a b.json'", 'up', ['a b.json'], "npm run up -- --plan 'a b.json'"],
   ['npm run up --plan plan.json', 'up', ['plan.json'], 'npm run up -- --plan plan.json'],
 ] as [string, string, string[], string][]) {
   swallowed(`${line}: says ${hint}`, () => {

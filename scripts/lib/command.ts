@@ -190,7 +190,9 @@ export function refuseSwallowedFlags(
     // npm has options of its own under these names, set for other reasons than ours.
     if (name === 'verbose' || name === 'help' || name === 'name' || name === 'save') return [];
     const value = environment[`npm_config_${name.replaceAll('-', '_')}`];
-    return value && value !== 'false' && args.flags[name] === undefined ? [[name, value] as const] : [];
+    if (!value || value === 'false' || args.flags[name] !== undefined) return [];
+    // npm puts an empty line between the values of a flag that was given twice.
+    return value.split('\n\n').map((one) => [name, one] as const);
   });
   const [first] = taken;
   if (first === undefined) {
@@ -200,17 +202,20 @@ export function refuseSwallowedFlags(
   // The script `up:minikube` names the overlay itself.
   const words = args.positionals.slice(script.endsWith(`:${args.positionals[0]}`) ? 1 : 0);
   // Of `--context x` npm takes the flag alone, and x is a positional.
+  const open = taken.filter(([name, value]) => value === 'true' && 'value' in flags[name]);
   const surplus = words.splice(
-    Math.max(0, words.length - Math.max(0, args.positionals.length - command.positionals)),
+    Math.max(0, words.length - Math.max(open.length, args.positionals.length - command.positionals)),
   );
+  // Which value belongs to which of several flags is lost.
+  const isClear = open.every(([name]) => name === open[0]?.[0]);
   const meant = taken.map(([name, value]) => {
     const { value: placeholder }: Flag = flags[name];
-    return placeholder
-      ? `--${name} ${value === 'true' ? (surplus.shift() ?? placeholder) : value}`
-      : `--${name}`;
+    if (placeholder === undefined) return `--${name}`;
+    const left = value === 'true' ? isClear && surplus.shift() : value;
+    return `--${name} ${left ? shellWord(left) : placeholder}`;
   });
   throw new StrataError('USAGE', `npm took --${first[0]} for itself; flags of strata stand after a lone --`, {
-    hint: `npm run ${script} -- ${[...words, ...flagWords(args), ...meant].join(' ')}`,
+    hint: `npm run ${script} -- ${[...words.map(shellWord), ...flagWords(args), ...meant].join(' ')}`,
   });
 }
 
@@ -221,7 +226,7 @@ function refuseLeftFile(command: Command, args: Arguments, script: string): void
   if (name === undefined || file === undefined || args.flags[name] !== undefined) return;
   const words = args.positionals.filter((word) => word !== file);
   throw new StrataError('USAGE', `npm took --${name} for itself; flags of strata stand after a lone --`, {
-    hint: `npm run ${script} -- ${[...words, ...flagWords(args), `--${name} ${file}`].join(' ')}`,
+    hint: `npm run ${script} -- ${[...words.map(shellWord), ...flagWords(args), `--${name} ${shellWord(file)}`].join(' ')}`,
   });
 }
 
