@@ -197,6 +197,26 @@ for (const [script, positionals, config, hint] of [
   });
 }
 
+// npm 11 knows a --name of its own and keeps its value; of npm 10 it is the second of each pair.
+for (const [line, positionals, name, hint] of [
+  ['status --name second', ['status'], 'second', 'status --name second'],
+  ['status --name second', ['status', 'second'], 'true', 'status --name second'],
+  ['stop --name=second', ['stop'], 'second', 'stop --name second'],
+  ['--name second kubectl get po', ['kubectl', 'get', 'po'], 'second', '--name second kubectl ARGUMENTS...'],
+  [
+    '--name second kubectl get po',
+    ['second', 'kubectl', 'get', 'po'],
+    'true',
+    '--name second kubectl ARGUMENTS...',
+  ],
+] as [string, string[], string, string][]) {
+  swallowed(`npm run sandbox ${line} with ${positionals.join(', ')} left: says ${hint}`, () => {
+    const environment = { ...npm({ npm_config_name: name }), npm_lifecycle_event: 'sandbox' };
+    const error = thrown(() => refuseSwallowedFlags(sandbox, { positionals, flags: {} }, environment));
+    assert.equal([error.code, error.hint], ['USAGE', `npm run sandbox -- ${hint}`]);
+  });
+}
+
 // npm 11 hands nothing down for these two but the file.
 for (const [line, script, positionals, hint] of [
   ['npm run diff --save plan.json', 'diff', ['plan.json'], 'npm run diff -- --save plan.json'],

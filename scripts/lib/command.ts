@@ -188,7 +188,7 @@ export function refuseSwallowedFlags(
   if (!script || environment.npm_command !== 'run') return;
   const taken = command.flags.flatMap((name) => {
     // npm has options of its own under these names, set for other reasons than ours.
-    if (name === 'verbose' || name === 'help' || name === 'name' || name === 'save') return [];
+    if (name === 'verbose' || name === 'help' || name === 'save') return [];
     const value = environment[`npm_config_${name.replaceAll('-', '_')}`];
     if (!value || value === 'false' || args.flags[name] !== undefined) return [];
     // npm puts an empty line between the values of a flag that was given twice.
@@ -201,6 +201,10 @@ export function refuseSwallowedFlags(
   }
   // The script `up:minikube` names the overlay itself.
   const words = args.positionals.slice(script.endsWith(`:${args.positionals[0]}`) ? 1 : 0);
+  // Our flags stand before this word, and what stood behind it has lost its own flags to npm.
+  const handed = command.positionals === Number.POSITIVE_INFINITY ? words.indexOf('kubectl') : -1;
+  const ending = handed < 0 ? [] : ['kubectl ARGUMENTS...'];
+  if (handed >= 0) words.splice(handed);
   // Of `--context x` npm takes the flag alone, and x is a positional.
   const open = taken.filter(([name, value]) => value === 'true' && 'value' in flags[name]);
   const surplus = words.splice(
@@ -215,7 +219,7 @@ export function refuseSwallowedFlags(
     return `--${name} ${left ? shellWord(left) : placeholder}`;
   });
   throw new StrataError('USAGE', `npm took --${first[0]} for itself; flags of strata stand after a lone --`, {
-    hint: `npm run ${script} -- ${[...words.map(shellWord), ...flagWords(args), ...meant].join(' ')}`,
+    hint: `npm run ${script} -- ${[...words.map(shellWord), ...flagWords(args), ...meant, ...ending].join(' ')}`,
   });
 }
 
