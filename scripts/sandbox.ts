@@ -4,7 +4,13 @@ import { startSandbox, stopSandbox } from './lib/boot.ts';
 import { type Arguments, type Command, helpText, isSet, parseArguments, textOf } from './lib/command.ts';
 import { StrataError } from './lib/errors.ts';
 import { nearest } from './lib/nearest.ts';
-import { readRunningSandbox, type SandboxInfo, sandboxFolder, sandboxStatus } from './lib/sandbox.ts';
+import {
+  readRunningSandbox,
+  restartHint,
+  type SandboxInfo,
+  sandboxFolder,
+  sandboxStatus,
+} from './lib/sandbox.ts';
 import type { Session } from './lib/session.ts';
 import { formatTable } from './lib/terminal.ts';
 
@@ -51,7 +57,7 @@ async function kubectl(session: Session, folder: string, args: readonly string[]
     child.once('error', (error) =>
       reject(
         new StrataError('KUBECTL_FAILED', `${info.kubectl} could not be started: ${error.message}`, {
-          hint: 'npm run sandbox -- stop, then npm run sandbox -- start',
+          hint: restartHint(folder),
         }),
       ),
     );

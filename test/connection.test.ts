@@ -651,6 +651,12 @@ asking('a proxy that finds the server again is no failure', () =>
 for (const [name, over, hint] of [
   ['minikube', { name: 'minikube' }, 'minikube status; minikube start'],
   ['the sandbox', { name: 'strata-sandbox' }, 'npm run sandbox -- start'],
+  ['a named sandbox', { name: 'strata-sandbox-rv2' }, 'npm run sandbox -- start --name rv2'],
+  [
+    'a cluster of a like name',
+    { name: 'strata-sandboxes' },
+    'kubectl --context strata-sandboxes cluster-info',
+  ],
 ] as const) {
   asking(`where ${name} is away, the hint is how to start it`, () =>
     withServer(

@@ -16,7 +16,14 @@ import { binaryNames } from '../scripts/lib/binaries.ts';
 import { killSandbox, startSandbox, stopSandbox } from '../scripts/lib/boot.ts';
 import { StrataError } from '../scripts/lib/errors.ts';
 import { isRunning, readRecords, signalRecorded, spawnRecorded } from '../scripts/lib/process.ts';
-import { readRunningSandbox, sandboxContext, sandboxFolder, sandboxStatus } from '../scripts/lib/sandbox.ts';
+import {
+  readRunningSandbox,
+  restartHint,
+  sandboxContext,
+  sandboxFolder,
+  sandboxOfContext,
+  sandboxStatus,
+} from '../scripts/lib/sandbox.ts';
 import { systemClock } from '../scripts/lib/session.ts';
 import { command } from '../scripts/sandbox.ts';
 import { testSession } from './support/session.ts';
@@ -94,6 +101,17 @@ const contexts = suite('sandboxContext');
 contexts('has the name in it unless it is the default one', () => {
   assert.is(sandboxContext('default'), 'strata-sandbox');
   assert.is(sandboxContext('second'), 'strata-sandbox-second');
+  for (const name of ['default', 'second', 'a-b']) assert.is(sandboxOfContext(sandboxContext(name)), name);
+  for (const context of ['strata-sandboxes', 'minikube', 'my-strata-sandbox'])
+    assert.is(sandboxOfContext(context), undefined);
+});
+
+contexts('is stopped and started by its name', () => {
+  assert.is(restartHint('/x/default'), 'npm run sandbox -- stop, then npm run sandbox -- start');
+  assert.is(
+    restartHint('/x/second'),
+    'npm run sandbox -- stop --name second, then npm run sandbox -- start --name second',
+  );
 });
 
 contexts.run();

@@ -10,6 +10,7 @@ import type { Context } from './kubeconfig.ts';
 import { childEnvironment, type Kubectl, posixShell, runKubectl } from './kubectl.ts';
 import { expiredSince, loginCommand, type Trouble, troubleOf } from './login.ts';
 import { isRecord, textAt } from './manifest.ts';
+import { sandboxOfContext, startHint } from './sandbox.ts';
 import { type Scrubber, scrubJson } from './scrub.ts';
 import { learnSecrets } from './secrets.ts';
 import type { Session } from './session.ts';
@@ -318,6 +319,7 @@ export const mayComeBack = (error: unknown): boolean =>
 
 function unreachable(context: Context, why: string, trouble: Trouble, isLasting = false): StrataError {
   const means = trouble.means === undefined ? '' : `${trouble.means}: `;
+  const sandbox = sandboxOfContext(context.name);
   return new StrataError(
     'CLUSTER_UNREACHABLE',
     `the cluster of context ${context.name} (${context.server}) cannot be reached: ${means}${why}`,
@@ -326,8 +328,8 @@ function unreachable(context: Context, why: string, trouble: Trouble, isLasting 
         trouble.hint ??
         (context.name === 'minikube'
           ? 'minikube status; minikube start'
-          : context.name.startsWith('strata-sandbox')
-            ? 'npm run sandbox -- start'
+          : sandbox !== undefined
+            ? startHint(sandbox)
             : `kubectl --context ${context.name} cluster-info`),
       cause: isLasting || trouble.isFinal ? undefined : passing,
     },

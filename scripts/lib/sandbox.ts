@@ -60,14 +60,25 @@ export function sandboxContext(name: string): string {
   return name === defaultSandboxName ? 'strata-sandbox' : `strata-sandbox-${name}`;
 }
 
+/** The sandbox that has this context, by its name. */
+export function sandboxOfContext(context: string): string | undefined {
+  const match = /^strata-sandbox(?:-(.+))?$/.exec(context);
+  return match ? (match[1] ?? defaultSandboxName) : undefined;
+}
+
 /** Below the sandbox's folder; written at the end of a start. */
 export const infoFile = 'sandbox.json';
 
-/** The command that starts the sandbox of this folder. */
-export function startHint(folder: string): string {
+/** The command that starts or stops the sandbox of this folder or name. */
+function hintFor(action: 'start' | 'stop', folder: string): string {
   const name = path.basename(folder);
-  return `npm run sandbox -- start${name === defaultSandboxName ? '' : ` --name ${name}`}`;
+  return `npm run sandbox -- ${action}${name === defaultSandboxName ? '' : ` --name ${name}`}`;
 }
+
+export const startHint = (folder: string): string => hintFor('start', folder);
+
+export const restartHint = (folder: string): string =>
+  `${hintFor('stop', folder)}, then ${startHint(folder)}`;
 
 /** What `start` wrote at its end, or undefined. Says nothing about whether it still runs. */
 function readStored(folder: string): StoredSandbox | undefined {
