@@ -593,7 +593,11 @@ for (const [title, words, content, expected] of [
     'none, nor the file that is named',
     ['up'],
     undefined,
-    { code: 'CONTEXT_REFUSED', message: /^context minikube does not exist/, next: /^minikube start, or/ },
+    {
+      code: 'CONTEXT_REFUSED',
+      message: /^context minikube does not exist: KUBECONFIG names .*kubeconfig, which is not there$/,
+      next: /^minikube start, or .* -- start, then npm run up -- minikube --root .* --sandbox$/,
+    },
   ],
   [
     'broken YAML',

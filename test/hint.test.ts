@@ -48,7 +48,11 @@ for (const [hint, expected] of [
   ['npm run diff -- dev --root a/b --yes', 'npm run diff -- dev --root a/b --yes'],
   ['npm run diff -- dev --rootless', 'npm run diff -- dev --root a/b --rootless'],
   ['npm run generate -- dev, then look', 'npm run generate -- dev --root a/b, then look'],
-  ['npm run try (overlay dev)', 'npm run try (overlay dev)'],
+  ['npm run try', 'npm run try'],
+  [
+    'npm run sandbox -- start, then npm run up -- dev --sandbox',
+    'npm run sandbox -- start, then npm run up -- dev --root a/b --sandbox',
+  ],
   ['npm run sandbox -- start', 'npm run sandbox -- start'],
   ['kubectl --context strata-sandbox get pods', 'kubectl --context strata-sandbox get pods'],
 ] as const) {

@@ -182,6 +182,18 @@ reading('no file at all is an empty kubeconfig', () => {
   assert.equal([contexts.size, current, files], [0, undefined, []]);
 });
 
+reading('knows what KUBECONFIG names when none of it is there', () =>
+  withTree({ one: yaml('https://one') }, (root) => {
+    const [one, gone] = [path.join(root, 'one'), path.join(root, 'gone')];
+    assert.equal(readKubeconfig({ KUBECONFIG: `${gone}:/nowhere` }).absent, [gone, '/nowhere']);
+    assert.is(readKubeconfig({ KUBECONFIG: `${gone}:${one}` }).absent, undefined);
+    assert.is(readKubeconfig({ KUBECONFIG: gone }, one).absent, undefined);
+    assert.is(readKubeconfig({ KUBECONFIG: one }, gone).absent, undefined);
+    assert.is(readKubeconfig({ KUBECONFIG: ':' }).absent, undefined);
+    assert.is(readKubeconfig({ HOME: root }).absent, undefined);
+  }),
+);
+
 reading('kubectl config is JSON now and then', () =>
   withTree({ config: JSON.stringify(minikube) }, (root) => {
     assert.is(readKubeconfig({}, path.join(root, 'config')).current, 'minikube');

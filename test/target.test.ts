@@ -140,7 +140,7 @@ for (const [name, current, allowed, wanted, message, hint] of [
     ['team-*'],
     'team-*',
     'context team-* does not exist in /home/u/.kube/config, did you mean team-a?',
-    'kubectl config get-contexts; or try it without a cluster: npm run try (overlay dev)',
+    'kubectl config get-contexts',
   ],
   [
     'a name of the list that no kubeconfig has',
@@ -148,7 +148,7 @@ for (const [name, current, allowed, wanted, message, hint] of [
     ['team-b'],
     undefined,
     'context team-b does not exist in /home/u/.kube/config, did you mean team-a?',
-    'kubectl config get-contexts; or try it without a cluster: npm run try (overlay dev)',
+    'kubectl config get-contexts, or try it without a cluster: npm run sandbox -- start, then npm run up -- dev --sandbox',
   ],
 ] as [string, string | undefined, string[], string | undefined, string, string][]) {
   choosing(`refuses ${name}`, () => {
@@ -169,10 +169,20 @@ choosing('a minikube that was never started is told how to start', () => {
     [error.message, error.hint],
     [
       'context minikube does not exist in any kubeconfig file',
-      'minikube start, or try it without a cluster: npm run try',
+      'minikube start, or try it without a cluster: npm run sandbox -- start, then npm run up -- dev --sandbox',
     ],
   );
 });
+
+for (const [absent, message] of [
+  [['/nonexist'], 'context minikube does not exist: KUBECONFIG names /nonexist, which is not there'],
+  [['/a', '/b'], 'context minikube does not exist: KUBECONFIG names /a, /b, which are not there'],
+] as const) {
+  choosing(`says that nothing of KUBECONFIG is there: ${absent.join(', ')}`, () => {
+    const none: Kubeconfig = { files: [], current: undefined, contexts: new Map(), absent: [...absent] };
+    assert.is(thrown(() => chooseContext(none, request(['minikube']))).message, message);
+  });
+}
 
 choosing('an empty list and no context at all says so', () => {
   const none: Kubeconfig = { files: [], current: undefined, contexts: new Map() };

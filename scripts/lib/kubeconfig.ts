@@ -27,6 +27,8 @@ export interface Context {
 
 export interface Kubeconfig {
   files: string[];
+  /** What KUBECONFIG names and is not there, where none of its files is. */
+  absent?: string[];
   contexts: ReadonlyMap<string, Context>;
   current: string | undefined;
 }
@@ -160,7 +162,8 @@ export function readKubeconfig(
   explicit?: string,
 ): Kubeconfig {
   const read: { file: string; content: unknown }[] = [];
-  for (const file of kubeconfigFiles(environment, explicit)) {
+  const files = kubeconfigFiles(environment, explicit);
+  for (const file of files) {
     let content: string;
     try {
       content = readFileSync(file, 'utf8');
@@ -184,7 +187,8 @@ export function readKubeconfig(
     }
     read.push({ file, content: parsed.value });
   }
-  return mergeKubeconfigs(read);
+  const isAbsent = explicit === undefined && environment.KUBECONFIG && files.length > 0 && read.length === 0;
+  return { ...mergeKubeconfigs(read), ...(isAbsent ? { absent: files } : {}) };
 }
 
 const localNames = [/^minikube$/, /^kind-./, /^k3d-./, /^docker-desktop$/, /^strata-sandbox(-.+)?$/];

@@ -69,7 +69,7 @@ export function chooseContext(kubeconfig: Kubeconfig, request: TargetRequest): C
     );
   }
   const context = kubeconfig.contexts.get(name);
-  if (context === undefined) throw missingContext(kubeconfig, name, overlay);
+  if (context === undefined) throw missingContext(kubeconfig, name, request);
   // Without a server kubectl takes localhost:8080, whoever listens there.
   if (context.server === '') {
     throw new StrataError(
@@ -98,16 +98,18 @@ function knownNames(kubeconfig: Kubeconfig): string {
   return [...kubeconfig.contexts.keys()].join(', ') || 'none';
 }
 
-function missingContext(kubeconfig: Kubeconfig, name: string, overlay: string): StrataError {
+function missingContext(kubeconfig: Kubeconfig, name: string, request: TargetRequest): StrataError {
+  const { files, absent } = kubeconfig;
   const meant = nearest(name, kubeconfig.contexts.keys());
-  const where = kubeconfig.files.length > 0 ? kubeconfig.files.join(', ') : 'any kubeconfig file';
-  const hint =
-    name === 'minikube'
-      ? 'minikube start, or try it without a cluster: npm run try'
-      : `kubectl config get-contexts; or try it without a cluster: npm run try (overlay ${overlay})`;
+  const where = absent
+    ? `: KUBECONFIG names ${absent.join(', ')}, which ${absent.length === 1 ? 'is' : 'are'} not there`
+    : ` in ${files.length > 0 ? files.join(', ') : 'any kubeconfig file'}`;
+  const found = name === 'minikube' ? 'minikube start' : 'kubectl config get-contexts';
+  const trial = `, or try it without a cluster: npm run sandbox -- start, then npm run up -- ${request.overlay} --sandbox`;
   return new StrataError(
     'CONTEXT_REFUSED',
-    `context ${name} does not exist in ${where}${meant && meant !== name ? `, did you mean ${meant}?` : ''}`,
-    { hint },
+    `context ${name} does not exist${where}${meant && meant !== name ? `, did you mean ${meant}?` : ''}`,
+    // Of --context and --sandbox only one can be given.
+    { hint: request.wanted === undefined ? found + trial : found },
   );
 }
