@@ -322,7 +322,7 @@ for (const [title, words, code, message, next] of [
     'an unknown overlay',
     ['render', 'minicube'],
     'OVERLAY_NOT_FOUND',
-    'did you mean minikube?',
+    /^there is no overlay minicube in \/.*, did you mean minikube\?$/,
     'dev, minikube',
   ],
   [
@@ -371,6 +371,23 @@ for (const [typed, words, taken, next] of [
     }),
   );
 }
+
+usage('a --root without overlays: names those that are in it', () =>
+  withDesk(async (desk) => {
+    const refused = async (root: string, next: RegExp): Promise<void> =>
+      assertFailure(await mainHere(['diff', '--root', root], desk.environment()), {
+        status: 2,
+        code: 'USAGE',
+        message: /^--root .* has no overlays\/ in it$/,
+        next,
+      });
+    await refused(desk.temporary, /^name a folder that has overlays\/ in it$/);
+    await refused(desk.folder, new RegExp(`^name a .* in it, like --root ${quotedRoot}$`));
+    for (const name of ['1', '2', '3', '4', '5', '6'])
+      mkdirSync(path.join(desk.temporary, name, 'overlays'), { recursive: true });
+    await refused(desk.temporary, /, like (--root '\S+\/tmp dir\/[1-5]'(, |$)){5}$/);
+  }),
+);
 
 usage('--help prints usage and flags on stdout', () =>
   withDesk(async (desk) => {

@@ -65,6 +65,27 @@ resolving('says how to begin when there are none', async () => {
   });
 });
 
+resolving('names the root unless it is that of strata itself', async () => {
+  const files = { 'trees/one/overlays/dev/kustomization.yaml': '', 'trees/none/overlays/x': '' };
+  await withTree(files, async (home) => {
+    const said = async (root: string, from: string) => {
+      const { message, hint } = await rejection(resolveOverlay(root, 'minikube', from));
+      return [message, hint];
+    };
+    const one = path.join(home, 'trees/one');
+    assert.equal(await said(one, home), ['there is no overlay minikube in trees/one', 'one of: dev']);
+    assert.equal(await said(one, one), ['there is no overlay minikube', 'one of: dev']);
+    assert.equal(
+      (await said(one, path.join(home, 'trees/none')))[0],
+      `there is no overlay minikube in ${one}`,
+    );
+    assert.equal(await said(path.join(home, 'trees/none'), home), [
+      'there is no overlay minikube in trees/none',
+      'write trees/none/overlays/minikube/kustomization.yaml',
+    ]);
+  });
+});
+
 const namespaces = suite('readNamespace');
 const read = (text: string) =>
   withTree({ 'overlays/dev/kustomization.yaml': text }, (root) => readNamespace(root, 'dev'));

@@ -1,4 +1,5 @@
-import { realpathSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
 import {
   type Arguments,
   type Command,
@@ -14,6 +15,7 @@ import { advise } from './hint.ts';
 import { nearest } from './nearest.ts';
 import { createScrubber } from './scrub.ts';
 import { type Session, systemClock } from './session.ts';
+import { shellWord } from './shell.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
@@ -47,16 +49,36 @@ async function loadCommand(name: string | undefined): Promise<Command> {
   );
 }
 
+function isFolder(file: string): boolean {
+  try {
+    return statSync(file).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** Names of the folders in this one that may be a root. */
+function rootsIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => isFolder(path.join(folder, name, 'overlays')))
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
 function resolveRoot(home: string, root: string | undefined): string {
   if (root === undefined) return home;
   const resolved = typedPath(process.env, root);
-  try {
-    if (statSync(resolved).isDirectory()) return realpathSync(resolved);
-  } catch {
-    // told below
-  }
-  throw new StrataError('USAGE', `--root ${root} is not a folder`, {
-    hint: 'name a folder that has overlays/ in it',
+  const hint = 'name a folder that has overlays/ in it';
+  if (!isFolder(resolved)) throw new StrataError('USAGE', `--root ${root} is not a folder`, { hint });
+  if (isFolder(path.join(resolved, 'overlays'))) return realpathSync(resolved);
+  const named = rootsIn(resolved)
+    .slice(0, 5)
+    .map((name) => `--root ${shellWord(path.join(root, name))}`);
+  throw new StrataError('USAGE', `--root ${root} has no overlays/ in it`, {
+    hint: named.length > 0 ? `${hint}, like ${named.join(', ')}` : hint,
   });
 }
 

@@ -186,7 +186,7 @@ async function checkEnv(
 }
 
 async function checkTree(session: Session, overlay: string): Promise<Verdict<true>> {
-  const folder = await resolveOverlay(session.root, overlay);
+  const folder = await resolveOverlay(session.root, overlay, session.home);
   const { namespace } = await readNamespace(session.root, overlay);
   return { found: true, message: `${folder}, namespace ${namespace}` };
 }

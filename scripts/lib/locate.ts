@@ -24,7 +24,7 @@ export interface Located extends TargetInput {
 /** A broken tree may not keep anybody from taking a deployment down: only the list of contexts and the pin have to be readable. */
 export async function locate(session: Session, args: Arguments): Promise<Located> {
   const overlay = overlayOf(args);
-  const folder = await resolveOverlay(session.root, overlay);
+  const folder = await resolveOverlay(session.root, overlay, session.home);
   const files = diskTreeFiles(session.root);
   const ownFile = `${folder}/strata.yaml`;
   const { contract, problems } = await readContract(files, folder).catch(async () => {

@@ -212,21 +212,24 @@ export async function listOverlays(root: string): Promise<string[]> {
 
 /**
  * The folder of an overlay, relative to the root.
+ * @param home the folder of strata itself: another root is named where the overlay is not
  * @throws StrataError OVERLAY_NOT_FOUND
  */
-export async function resolveOverlay(root: string, name: string): Promise<string> {
+export async function resolveOverlay(root: string, name: string, home = root): Promise<string> {
   const overlays = await listOverlays(root);
   if (overlays.includes(name)) return `overlays/${name}`;
+  const inside = path.relative(home, root);
+  const place = inside.startsWith('..') ? root : inside;
   const meant = nearest(name, overlays);
   const isPath = /[/\\]/.test(name);
   const message = isPath
     ? `an overlay is named without a path, got ${name}`
-    : `there is no overlay ${name}${meant ? `, did you mean ${meant}?` : ''}`;
+    : `there is no overlay ${name}${place && ` in ${place}`}${meant ? `, did you mean ${meant}?` : ''}`;
   throw new StrataError('OVERLAY_NOT_FOUND', message, {
     hint:
       overlays.length > 0
         ? `one of: ${overlays.join(', ')}`
-        : `write overlays/${isPath ? 'NAME' : name}/kustomization.yaml`,
+        : `write ${path.join(place, 'overlays', isPath ? 'NAME' : name, 'kustomization.yaml')}`,
   });
 }
 

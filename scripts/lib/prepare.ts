@@ -99,7 +99,7 @@ export async function prepare(
 ): Promise<Prepared> {
   const overlay = overlayOf(args);
   const overrides = textsOf(args, 'image').map(parseImageOverride);
-  const folder = await resolveOverlay(session.root, overlay);
+  const folder = await resolveOverlay(session.root, overlay, session.home);
   const sandbox = await sandboxOf(session, args);
   const { namespace } = await readNamespace(session.root, overlay);
   const { contract, values, paths, warnings } = await loadEnvValues(session, overlay, {

@@ -406,7 +406,7 @@ export async function readEnvValues(
   overlay: string,
   options: EnvOptions = {},
 ): Promise<EnvReport> {
-  const folder = await resolveOverlay(session.root, overlay);
+  const folder = await resolveOverlay(session.root, overlay, session.home);
   const files = diskTreeFiles(session.root);
   const { contract, problems: ofContract } = await readContract(files, folder);
   const keys = new Set(contract.fields.map(({ envKey }) => envKey));
