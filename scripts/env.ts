@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { type Arguments, type Command, isSet, overlayOf, textsOf } from './lib/command.ts';
 import { destinationOf, loadContract } from './lib/contract.ts';
 import { parseEnvFile } from './lib/envfile.ts';
@@ -54,8 +55,10 @@ function stateText(entry: EnvValue, secretKeys: ReadonlySet<string>, style: Styl
   return secretKeys.has(field.envKey) ? `set (${[...value].length} characters)` : clip(printed(value), 24);
 }
 
+type Row = readonly [key: string, state: string, source: string, destinations: string];
+
 /** A key that feeds several objects alike is one row. */
-function tableOf(values: readonly EnvValue[], style: Style): string[] {
+function rowsOf(values: readonly EnvValue[], style: Style): Row[] {
   const rows = new Map<string, { key: string; source: string; destinations: string[]; state: string }>();
   const secretKeys = secretKeysOf(values);
   for (const entry of values) {
@@ -66,21 +69,26 @@ function tableOf(values: readonly EnvValue[], style: Style): string[] {
     row.destinations.push(destinationText(entry));
     rows.set(identity, row);
   }
-  const header = ['KEY', 'STATE', 'SOURCE', 'GOES TO'];
-  return formatTable([
-    header.map((title) => style.bold(title)),
-    ...[...rows.values()].map(({ key, source, destinations, state }) => [
-      key,
-      state,
-      source,
-      destinations.join(', '),
-    ]),
-  ]);
+  return [
+    [style.bold('KEY'), style.bold('STATE'), style.bold('SOURCE'), style.bold('GOES TO')],
+    ...[...rows.values()].map(
+      ({ key, source, destinations, state }): Row => [key, state, source, destinations.join(', ')],
+    ),
+  ];
 }
 
-/** The last column is the least missed where a terminal is narrow. */
-function fitted(lines: readonly string[], { outIsTerminal, columns }: Terminal): string {
-  return lines.map((line) => (outIsTerminal ? clip(line, columns) : line)).join('\n');
+/** Where a terminal is too narrow for one line, the second half of each row stands below the first. */
+function tableOf(rows: readonly Row[], { outIsTerminal, columns }: Terminal): string {
+  const fits = (line: string): boolean => !outIsTerminal || stripVTControlCharacters(line).length <= columns;
+  const lines = formatTable(rows);
+  if (lines.every(fits)) return lines.join('\n');
+  const heads = formatTable(rows.map(([key, state]) => [key, state]));
+  return rows
+    .flatMap(([, , source, destinations], index) => {
+      const below = `  ${source} → ${destinations}`;
+      return [heads[index], ...(fits(below) ? [below] : [`  ${source}`, `  → ${destinations}`])];
+    })
+    .join('\n');
 }
 
 function jsonOf(overlay: string, report: EnvReport): unknown {
@@ -118,7 +126,7 @@ async function show(session: Session, args: Arguments, overlay: string): Promise
   });
   if (!sandbox) report.problems.push(...(await exposuresOf(session, report.values, report.paths)));
   if (output === 'json') terminal.json(jsonOf(overlay, report));
-  else terminal.data(fitted(tableOf(report.values, terminal.outStyle), terminal));
+  else terminal.data(tableOf(rowsOf(report.values, terminal.outStyle), terminal));
   throwOnEnvErrors(overlay, report);
   for (const problem of report.problems) terminal.say(session.advise(formatProblem(problem)));
   return 0;

@@ -54,6 +54,32 @@ table('shows key, source, destination and state, and no secret', async () => {
   });
 });
 
+table('shows all of it on a terminal that is too narrow for one line', async () => {
+  await withTree({ ...tree, '.env': 'TOKEN=0rchid-t0ads\nSALT=pepper\n' }, async (root) => {
+    const shown = async (columns: number, outIsTerminal = true): Promise<string[]> => {
+      const session = testSession({ root, environment: {}, terminal: { outIsTerminal, columns } });
+      assert.is(await command.run(session, parseArguments(command, [])), 0);
+      return session.output.stdout.split('\n');
+    };
+    const wide = await shown(300);
+    assert.equal(await shown(87), wide);
+    assert.equal(await shown(40, false), wide);
+    const narrow = await shown(86);
+    assert.equal(narrow.slice(0, 8), [
+      'KEY    STATE',
+      '  SOURCE → GOES TO',
+      'NAME   not set',
+      '  – → ConfigMap/c',
+      'MODE   dev',
+      '  default overlays/minikube/strata.yaml:1 → ConfigMap/c',
+      'TOKEN  set (12 characters)',
+      '  .env:1 → Secret/s, Secret/t',
+    ]);
+    const narrower = await shown(45);
+    assert.equal(narrower.slice(5, 7), ['  default overlays/minikube/strata.yaml:1', '  → ConfigMap/c']);
+  });
+});
+
 table('is printed although something is wrong, with the report and exit 2', async () => {
   await withTree(
     { ...tree, '.env': 'TOKEN=0rchid-t0ads\nMODE=0rchid-t0ads\nNAMES=x\nbroken 0rchid-t0ads\n' },
