@@ -590,6 +590,24 @@ for (const [title, script, version, expected] of [
   );
 }
 
+programs('passes over a patch whose target is nowhere: says so', () =>
+  withDesk(async (desk) => {
+    const file = 'overlays/dev/kustomization.yaml';
+    const text = readFileSync(path.join(desk.root, file), 'utf8');
+    const warnings = async (): Promise<string[]> => {
+      const { status, stderr } = await desk.runHere(['render', 'dev']);
+      assert.is(status, 0, stderr);
+      return stderr.split('\n').filter((line) => line.includes('patches['));
+    };
+    assert.equal(await warnings(), []);
+    desk.write(file, text.replace(/(kind: Ingress\n\s+name: )todo/, '$1tudo'));
+    const line = text.split('\n').indexOf('  - path: ingress.hosts.yaml') + 1;
+    assert.equal(await warnings(), [
+      `warning: ${file}:${line}  patches[1]: no object matches Ingress/tudo, did you mean Ingress/todo?`,
+    ]);
+  }),
+);
+
 programs('is nowhere: says so', () =>
   withDesk(async (desk) => {
     await desk.failHere(

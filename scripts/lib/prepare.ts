@@ -14,6 +14,7 @@ import { type Inventory, inventoryOf } from './inventory.ts';
 import { checkKubectlVersion, findKubectl, type Kubectl } from './kubectl.ts';
 import { listAt, textAt } from './manifest.ts';
 import { diskTreeFiles, findLine, readLayers, readNamespace, resolveOverlay } from './overlay.ts';
+import { idlePatches } from './patches.ts';
 import { type Rendered, render } from './render.ts';
 import { readRunningSandbox, type SandboxInfo } from './sandbox.ts';
 import type { Session } from './session.ts';
@@ -150,9 +151,15 @@ export async function renderVerified(session: Session, prepared: Prepared): Prom
     external: prepared.contract.external,
   });
   const overlayFolder = path.relative(session.root, prepared.overlayFolder);
+  const files = diskTreeFiles(session.root);
+  const idle = await idlePatches(
+    files,
+    overlayFolder,
+    rendered.manifests.map(({ object }) => object),
+  );
   const problems = await Promise.all(
     findings.map(async ({ words, ...problem }): Promise<Problem> => {
-      const place = words && (await findLine(diskTreeFiles(session.root), overlayFolder, words));
+      const place = words && (await findLine(files, overlayFolder, words));
       return { ...problem, ...place };
     }),
   );
@@ -160,8 +167,9 @@ export async function renderVerified(session: Session, prepared: Prepared): Prom
   throwOnErrors(
     'VERIFY_FAILED',
     `what overlay ${prepared.overlay} renders is not what was meant`,
-    problems,
+    [...problems, ...idle],
     `npm run generate -- ${prepared.overlay}, then kubectl kustomize ${shellWord(generated)} shows it`,
   );
+  sayWarnings(session, idle);
   return rendered;
 }
