@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KubeObject } from '../scripts/lib/manifest.ts';
 import { diskTreeFiles } from '../scripts/lib/overlay.ts';
-import { idlePatches } from '../scripts/lib/patches.ts';
+import { idlePatches, placeOfPatch } from '../scripts/lib/patches.ts';
 import { withTree } from './support/tree.ts';
 
 const object = (kind: string, name: string): KubeObject => ({
@@ -110,4 +110,36 @@ for (const [what, more, files] of [
   });
 }
 
+const placing = suite('placeOfPatch');
+
+const patch = (name: string): string => `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ${name}}\n`;
+
+for (const [what, kustomization, line] of [
+  ['in a file', 'patches:\n  - path: other.yaml\n  - path: p.yaml\n', 3],
+  ['inline', 'patches:\n  - patch: "{kind: Deployment, metadata: {name: nope}}"\n', 2],
+  ['in the old field', 'patchesStrategicMerge:\n  - other.yaml\n  - p.yaml\n', 3],
+  [
+    'inline in the old field',
+    'patchesStrategicMerge:\n  - |\n    kind: Deployment\n    metadata: {name: nope}\n',
+    2,
+  ],
+  ['nowhere', 'patches: [{path: other.yaml}, {path: gone.yaml}, {patch: "{"}, 7]\n', undefined],
+] as const) {
+  placing(`finds it ${what}`, () => {
+    const files = {
+      'overlays/dev/kustomization.yaml': 'components: [../../c]\n',
+      'c/kustomization.yaml': kustomization,
+      'c/p.yaml': `${patch('first')}---\n${patch('nope')}`,
+      'c/other.yaml': patch('other'),
+    };
+    return withTree(files, async (root) =>
+      assert.equal(
+        await placeOfPatch(diskTreeFiles(root), 'overlays/dev', { kind: 'Deployment', name: 'nope' }),
+        line && { file: 'c/kustomization.yaml', line },
+      ),
+    );
+  });
+}
+
 idle.run();
+placing.run();

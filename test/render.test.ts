@@ -143,7 +143,13 @@ splitting('finds every object, its bytes and its values in what kustomize really
 
 const explaining = suite('explainKustomizeError');
 
-const broken: readonly { name: string; files: Record<string, string>; message: string; hint: string }[] = [
+const broken: readonly {
+  name: string;
+  files: Record<string, string>;
+  message: string;
+  hint: string;
+  patched?: object;
+}[] = [
   {
     name: 'a resource that is not there',
     files: {
@@ -222,6 +228,7 @@ const broken: readonly { name: string; files: Record<string, string>; message: s
     },
     message: 'a patch has no object to change: Deployment.v1.apps/gone.[noNs]',
     hint: 'correct kind and name in the patch',
+    patched: { kind: 'Deployment', name: 'gone' },
   },
   {
     name: 'the same object in two files',
@@ -252,11 +259,11 @@ const outcomes = broken.map(({ files }) =>
   }),
 );
 
-for (const [index, { name, message, hint }] of broken.entries()) {
+for (const [index, { name, files: _, ...expected }] of broken.entries()) {
   explaining(`${name}, as the real kubectl tells it`, async () => {
     const { status, explained } = await outcomes[index]!;
     assert.is(status, 1);
-    assert.equal(explained, { message, hint });
+    assert.equal(explained, expected);
   });
 }
 
@@ -299,6 +306,7 @@ warnings('says each once, without its mark, and nothing else', () => {
 });
 
 const rendering = suite('render');
+const gone = 'kind: Deployment\nmetadata: {name: gone}\n';
 
 rendering('returns the very bytes, asks for nothing but the folder, and without a kubeconfig', () =>
   withKubectl(
@@ -324,6 +332,23 @@ rendering('a failure is explained, without the value that kustomize prints', () 
       ['RENDER_FAILED', 3, 'the overlay does not render: invalid literal source password=[PASSWORD]'],
     );
   }),
+);
+
+rendering('a patch without its object is told with its place in the tree', () =>
+  withKubectl(
+    `echo 'error: no resource matches strategic merge patch "Deployment.v1.apps/gone.[noNs]": no matches' >&2; exit 1`,
+    (kubectl) =>
+      withTree(
+        { 'overlays/dev/kustomization.yaml': 'patches:\n  - path: p.yaml\n', 'overlays/dev/p.yaml': gone },
+        async (root) => {
+          const { message } = await rejection(render(testSession({ root }), kubectl, '/x', 'overlays/dev'));
+          assert.is(
+            message,
+            'the overlay does not render: overlays/dev/kustomization.yaml:2: a patch has no object to change: Deployment.v1.apps/gone.[noNs]',
+          );
+        },
+      ),
+  ),
 );
 
 rendering('what is no manifest is told, not shown', () =>

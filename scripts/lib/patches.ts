@@ -3,6 +3,7 @@ import type { Problem } from './errors.ts';
 import { generatedNameOf, type KubeObject, listAt, referenceOf, textAt, titleOf } from './manifest.ts';
 import { nearest } from './nearest.ts';
 import { type Layer, readLayers, type TreeFiles } from './overlay.ts';
+import { type Place, parseYaml } from './yaml.ts';
 
 /** What gives an object another name or kind than its file has, or takes it away after a patch has found it. */
 const renaming =
@@ -65,4 +66,30 @@ export async function idlePatches(
     ),
   );
   return idle.length > 0 && (await isSettled(files, layers)) ? idle : [];
+}
+
+/** Where the tree has the strategic merge patch for this object. */
+export async function placeOfPatch(
+  files: TreeFiles,
+  folder: string,
+  { kind, name }: { kind: string; name: string },
+): Promise<Place | undefined> {
+  for (const layer of await readLayers(files, folder)) {
+    for (const field of ['patches', 'patchesStrategicMerge']) {
+      for (const [index, entry] of listAt(layer.kustomization.data, field).entries()) {
+        const named = textAt(entry) ?? textAt(entry, 'path');
+        const file = named === undefined || named.includes('\n') ? '' : path.posix.join(layer.folder, named);
+        const isFile = file !== '' && (await files.kindOf(file)) === 'file';
+        const text = (isFile ? await files.read(file) : (textAt(entry, 'patch') ?? named)) ?? '';
+        const patches = text.split(/^---$/m).map((document) => parseYaml(document).value);
+        if (
+          patches.some(
+            (patch) => textAt(patch, 'kind') === kind && textAt(patch, 'metadata', 'name') === name,
+          )
+        )
+          return layer.kustomization.placeOf([field, index]);
+      }
+    }
+  }
+  return undefined;
 }

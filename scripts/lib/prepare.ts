@@ -143,14 +143,14 @@ export function filesFor(prepared: Prepared, folder: string): FileSet {
 export async function renderVerified(session: Session, prepared: Prepared): Promise<Rendered> {
   await checkKubectlVersion(session, prepared.kubectl);
   const folder = writeRunFolder(session, (target) => filesFor(prepared, target));
-  const rendered = await render(session, prepared.kubectl, folder);
+  const overlayFolder = path.relative(session.root, prepared.overlayFolder);
+  const rendered = await render(session, prepared.kubectl, folder, overlayFolder);
   const findings = verify(rendered.manifests, {
     namespace: prepared.namespace,
     generated: prepared.generated,
     images: prepared.images,
     external: prepared.contract.external,
   });
-  const overlayFolder = path.relative(session.root, prepared.overlayFolder);
   const files = diskTreeFiles(session.root);
   const idle = await idlePatches(
     files,

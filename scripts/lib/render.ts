@@ -1,6 +1,8 @@
 import { StrataError } from './errors.ts';
 import { endingOf, type Kubectl, runKubectl } from './kubectl.ts';
 import { type KubeObject, parseManifests } from './manifest.ts';
+import { diskTreeFiles } from './overlay.ts';
+import { placeOfPatch } from './patches.ts';
 import type { Session } from './session.ts';
 import { ManifestError } from './yaml.ts';
 
@@ -28,9 +30,16 @@ export function splitManifests(text: string): Manifest[] {
   });
 }
 
+interface Explained {
+  message: string;
+  hint: string;
+  /** What the patch to blame names. */
+  patched?: { kind: string; name: string };
+}
+
 interface Explanation {
   pattern: RegExp;
-  explain: (match: RegExpExecArray) => { message: string; hint: string };
+  explain: (match: RegExpExecArray) => Explained;
 }
 
 const explanations: readonly Explanation[] = [
@@ -93,10 +102,14 @@ const explanations: readonly Explanation[] = [
   },
   {
     pattern: /no (?:matches for|resource matches strategic merge patch) "?([^";]+)"?/,
-    explain: ([, target]) => ({
-      message: `a patch has no object to change: ${target}`,
-      hint: 'correct kind and name in the patch',
-    }),
+    explain: ([, target = '']) => {
+      const [, kind, name] = /^(\w+)\.[^/]*\/(.+)\.[^.]+$/.exec(target) ?? [];
+      return {
+        message: `a patch has no object to change: ${target}`,
+        hint: 'correct kind and name in the patch',
+        ...(kind && name ? { patched: { kind, name } } : {}),
+      };
+    },
   },
   {
     pattern: /may not add resource with an already registered id: ([^\s']+)/,
@@ -108,7 +121,7 @@ const explanations: readonly Explanation[] = [
 ];
 
 /** Errors of `kubectl kustomize` wrap each other; the innermost says what is wrong. */
-export function explainKustomizeError(stderr: string, root: string): { message: string; hint: string } {
+export function explainKustomizeError(stderr: string, root: string): Explained {
   const plain = stderr
     .split('\n')
     .filter((line) => !line.startsWith('# Warning') && line.trim() !== '')
@@ -137,8 +150,16 @@ export function warningsOf(stderr: string): string[] {
   return [...new Set(lines.map((line) => line.replace(/^# Warning:? ?/, '').trim()))];
 }
 
-/** @throws StrataError RENDER_FAILED */
-export async function render(session: Session, kubectl: Kubectl, folder: string): Promise<Rendered> {
+/**
+ * @param source the folder of the overlay, relative to the root: an error names the place in its tree
+ * @throws StrataError RENDER_FAILED
+ */
+export async function render(
+  session: Session,
+  kubectl: Kubectl,
+  folder: string,
+  source?: string,
+): Promise<Rendered> {
   const result = await runKubectl(session, kubectl, ['kustomize', folder], {
     needsCluster: false,
     timeout: 600_000,
@@ -154,8 +175,11 @@ export async function render(session: Session, kubectl: Kubectl, folder: string)
     });
   }
   if (result.status !== 0) {
-    const { message, hint } = explainKustomizeError(result.stderr, session.root);
-    throw new StrataError('RENDER_FAILED', `the overlay does not render: ${message}`, { hint });
+    const { message, hint, patched } = explainKustomizeError(result.stderr, session.root);
+    const place =
+      source && patched ? await placeOfPatch(diskTreeFiles(session.root), source, patched) : undefined;
+    const where = place ? `${place.file}:${place.line}: ` : '';
+    throw new StrataError('RENDER_FAILED', `the overlay does not render: ${where}${message}`, { hint });
   }
   for (const warning of warningsOf(result.stderr)) {
     session.terminal.say(`${session.terminal.style.yellow('warning')}: kustomize: ${warning}`);
