@@ -16,7 +16,7 @@ export const command: Command = {
   notes: [
     'No value of a secret is in the chart: its user names Secrets that exist, or fills them in. Config values are those',
     'of the env files; secrets may be missing there. Only a chart that this command wrote is replaced.',
-    'OVERLAY is minikube unless given. docs/chart.md tells what differs from render, and why.',
+    'docs/chart.md tells what differs from render, and why.',
   ].join('\n'),
   async run(session, args) {
     const out = textOf(args, 'out');

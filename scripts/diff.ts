@@ -29,7 +29,7 @@ export const command: Command = {
   positionals: 1,
   notes: [
     'Exit status: 0 clean, 1 changed, 2 usage or configuration, 3 the cluster or a tool refused.',
-    'OVERLAY is minikube unless given. Secrets are shown by key and length, never by value.',
+    'Secrets are shown by key and length, never by value.',
     'A secret that is still a placeholder is a warning here; up refuses it.',
     'A saved plan holds no value of a secret; only its owner may read it.',
   ].join('\n'),

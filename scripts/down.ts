@@ -43,7 +43,7 @@ export const command: Command = {
     'or declined. The namespace goes only if up created it and nothing else is in it.',
     'A PersistentVolumeClaim, PersistentVolume or CustomResourceDefinition goes only if --allow-delete names it;',
     'what is annotated strata.dev/prevent-deletion: "true" stays, and its namespace with it.',
-    'Works when the overlay no longer renders. OVERLAY is minikube unless given.',
+    'Works when the overlay no longer renders.',
   ].join('\n'),
   async run(session, args) {
     const started = session.clock.now();

@@ -199,7 +199,7 @@ export const command: Command = {
   flags: ['root', 'env-file', 'from-process', 'sandbox', 'output', 'init', 'verbose'],
   positionals: 1,
   notes: [
-    'Values of secrets are never shown, only their length. OVERLAY is minikube unless given.',
+    'Values of secrets are never shown, only their length.',
     'Exit status: 0 all is set, 2 something is missing or invalid; the table is printed either way.',
     'A secret that is still a placeholder is a warning here; up refuses it.',
   ].join('\n'),

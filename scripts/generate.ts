@@ -10,8 +10,7 @@ export const command: Command = {
   usage: '[OVERLAY] [flags]',
   flags: ['root', 'env-file', 'from-process', 'image', 'sandbox', 'verbose'],
   positionals: 1,
-  notes:
-    'The folder holds your secrets in clear: mode 0700, ignored by git. OVERLAY is minikube unless given.',
+  notes: 'The folder holds your secrets in clear: mode 0700, ignored by git.',
   async run(session, args) {
     const prepared = await prepare(session, args);
     const { overlay } = prepared;

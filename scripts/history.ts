@@ -18,7 +18,7 @@ export const command: Command = {
   notes: [
     'Exit status: 0 also when there is none, 2 usage or configuration, 3 the cluster refused.',
     'Oldest first; the last ten are kept. A commit with + had changes that were not committed.',
-    'Works when the overlay no longer renders. OVERLAY is minikube unless given.',
+    'Works when the overlay no longer renders.',
   ].join('\n'),
   async run(session, args) {
     const output = outputOf(args);

@@ -9,7 +9,7 @@ export const command: Command = {
   positionals: 1,
   notes: [
     'Exact in a pipe: npm run -s render > manifests.yaml. On a terminal secrets are masked',
-    'unless --show-secrets. OVERLAY is minikube unless given.',
+    'unless --show-secrets.',
   ].join('\n'),
   async run(session, args) {
     const prepared = await prepare(session, args);

@@ -40,7 +40,7 @@ export const command: Command = {
     '4 not healthy in time, 130 interrupted or declined.',
     'Without --to: the last healthy deployment that was another one. Shows a plan and asks as up does, and is',
     'in the history itself. Takes everything from the cluster: works without .env, and when the overlay no longer',
-    'renders. OVERLAY is minikube unless given.',
+    'renders.',
   ].join('\n'),
   async run(session, args) {
     const started = session.clock.now();

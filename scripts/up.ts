@@ -37,7 +37,7 @@ export const command: Command = {
     '4 not healthy in time, 130 interrupted or declined. The same command again finishes the job.',
     'A plan that deletes more than half of what is there, or a PersistentVolumeClaim, PersistentVolume or',
     'CustomResourceDefinition, is refused until --allow-delete names it.',
-    'OVERLAY is minikube unless given. Asks before it changes a cluster that is not local.',
+    'Asks before it changes a cluster that is not local.',
     'With --rollback-on-failure the status is 4 also when the last healthy deployment is back.',
     'With --plan, overlay and flags come from the plan; whatever moved since then is told, and nothing is applied.',
     'Refuses secrets that are still placeholders, before anything is sent; the sandbox takes them.',

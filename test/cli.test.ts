@@ -405,6 +405,8 @@ for (const command of [env, generate, render, chart, diff, up, down, status, doc
     const text = helpText(command);
     assert.match(text, new RegExp(`^usage: npm run ${command.name}( --|$)`, 'm'));
     for (const flag of [...command.flags, 'help']) assert.match(text, new RegExp(`^ {2}--${flag} `, 'm'));
+    const told = text.split('OVERLAY is minikube unless given').length - 1;
+    assert.is(told, command.usage.includes('[OVERLAY]') ? 1 : 0);
   });
 }
 

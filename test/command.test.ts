@@ -274,6 +274,12 @@ Exit status 0: done.
   );
 });
 
+help('says once which overlay is meant when none is given', () => {
+  const sentence = 'OVERLAY is minikube unless given.';
+  assert.match(helpText({ ...up, usage: '[OVERLAY] [flags]' }), `[OVERLAY] [flags]\n\n${sentence}\n\n  --`);
+  assert.not.match(helpText({ ...up, usage: 'start | stop' }), sentence);
+});
+
 help('a command without arguments has none in its usage', () => {
   assert.match(helpText({ ...up, usage: '' }), /^usage: npm run up$/m);
 });

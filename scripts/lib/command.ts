@@ -96,8 +96,10 @@ export const flagWords = (args: Arguments): string[] =>
     ),
   );
 
+const defaultOverlay = 'minikube';
+
 /** The overlay that is meant when none is named. */
-export const overlayOf = (args: Arguments): string => args.positionals[0] ?? 'minikube';
+export const overlayOf = (args: Arguments): string => args.positionals[0] ?? defaultOverlay;
 
 const helpHint = (command: Command): string => `npm run ${command.name} -- --help`;
 
@@ -244,6 +246,7 @@ export function helpText(command: Command): string {
     command.summary,
     '',
     `usage: npm run ${command.name}${command.usage ? ` -- ${command.usage}` : ''}`,
+    ...(command.usage.includes('[OVERLAY]') ? ['', `OVERLAY is ${defaultOverlay} unless given.`] : []),
     '',
     ...rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`),
     ...(command.notes ? ['', command.notes] : []),
