@@ -592,6 +592,17 @@ for (const [title, script, version, expected] of [
   );
 }
 
+programs('is not called for a tree with a tab in it', () =>
+  withDesk(async (desk) => {
+    const file = 'overlays/dev/kustomization.yaml';
+    desk.write(file, 'namespace: n\nresources:\n\t- ../../base\n');
+    await desk.failHere(
+      { status: 2, code: 'TREE_INVALID', message: 'cannot be read', next: `correct ${file}:3, then run` },
+      ['diff', 'dev'],
+    );
+  }),
+);
+
 programs('passes over a patch whose target is nowhere: says so', () =>
   withDesk(async (desk) => {
     const file = 'overlays/dev/kustomization.yaml';

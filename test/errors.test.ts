@@ -112,9 +112,21 @@ throwing('one error throws every problem, sorted, warnings too', () => {
   );
 });
 
-throwing('without a hint the error has none', () => {
-  assert.is(thrown(() => throwOnErrors('ENV_INVALID', 'x', [problem()])).hint, undefined);
-});
+for (const [problems, what] of [
+  [[problem({ file: 'a', line: 3 })], 'a:3'],
+  [[problem({ file: 'b' }), problem({ file: 'a', line: 3, severity: 'warning' })], 'b'],
+  [
+    [problem({ file: 'b', line: 2 }), problem({ file: 'a', line: 9 }), problem({ file: 'b', line: 2 })],
+    'a:9, b:2',
+  ],
+  [[1, 2, 3, 4].map((line) => problem({ file: 'a', line })), 'what is named above'],
+  [[problem()], 'what is named above'],
+] as const) {
+  throwing(`without a hint the next thing is to correct ${what}`, () => {
+    const { hint } = thrown(() => throwOnErrors('TREE_INVALID', 'x', problems));
+    assert.is(hint, `correct ${what}, then run the same command again`);
+  });
+}
 
 const reading = suite('what was thrown');
 

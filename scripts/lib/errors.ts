@@ -87,23 +87,35 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
   );
 }
 
+const placeText = ({ file, line }: Problem): string =>
+  file === undefined ? '' : `${file}${line ? `:${line}` : ''}`;
+
 /** `file:line  subject  message` with the hint on a line of its own. */
 export function formatProblem(problem: Problem): string {
-  const place = problem.file === undefined ? '' : `${problem.file}${problem.line ? `:${problem.line}` : ''}`;
-  const head = [place, problem.subject].filter(Boolean).join('  ');
+  const head = [placeText(problem), problem.subject].filter(Boolean).join('  ');
   const line = `${problem.severity}: ${head ? `${head}: ` : ''}${problem.message}`;
   return problem.hint ? `${line}\n  next: ${problem.hint}` : line;
 }
 
-/** Throws one error that carries every problem, unless all of them are warnings. */
+/**
+ * Throws one error that carries every problem, unless all of them are warnings.
+ * @param hint where to begin unless given: the places of the problems
+ */
 export function throwOnErrors(
   code: ErrorCode,
   message: string,
   problems: readonly Problem[],
   hint?: string,
 ): void {
-  if (!problems.some((problem) => problem.severity === 'error')) return;
-  throw new StrataError(code, message, { problems: sortProblems(problems), ...(hint ? { hint } : {}) });
+  const sorted = sortProblems(problems);
+  const errors = sorted.filter(({ severity }) => severity === 'error');
+  if (errors.length === 0) return;
+  const places = [...new Set(errors.map(placeText).filter(Boolean))];
+  const what = places.length > 0 && places.length <= 3 ? places.join(', ') : 'what is named above';
+  throw new StrataError(code, message, {
+    problems: sorted,
+    hint: hint ?? `correct ${what}, then run the same command again`,
+  });
 }
 
 export function messageOf(error: unknown): string {
