@@ -334,6 +334,29 @@ making('schema and values name the same keys', () => {
   assert.is(schema.additionalProperties, false);
 });
 
+making('what says something by itself cannot be taken away, what is empty or optional can', () => {
+  const config = (name: string, data: Record<string, string>): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name, namespace: 'ns' },
+    data,
+  });
+  const contract = { configMaps: { app: { NAME: {}, LEVEL: { optional: true } } } };
+  const files = chartFiles(
+    inputOf(
+      [deployment(), config('app', { NAME: 'x', LEVEL: 'y' }), config('other', { any: 'z' })],
+      contract,
+    ),
+  );
+  const { required, properties } = JSON.parse(fileOf(files, 'values.schema.json'));
+  assert.equal(required, ['global', 'web', 'config']);
+  assert.equal(properties.web.required, ['replicaCount', 'image', 'env', 'autoscaling']);
+  assert.equal(properties.web.properties.image.required, ['repository']);
+  assert.equal(properties.config.required, ['app', 'other']);
+  assert.equal(properties.config.properties.app.required, ['NAME']);
+  assert.is(properties.config.properties.other.required, undefined);
+});
+
 for (const [title, annotations, hook] of [
   ['before the install', {}, 'pre-install,pre-upgrade'],
   ['behind the install when it needs a workload', { 'strata.dev/run': 'before' }, 'post-install,pre-upgrade'],

@@ -50,13 +50,15 @@ export function addConfigMap(draft: Draft, object: KubeObject): void {
   const settings: Record<string, Setting> = {};
   const absent: Record<string, Setting> = {};
   for (const key of Object.keys(data))
-    if (!fields.some(({ dataKey }) => dataKey === key)) settings[key] = { value: data[key], schema: text };
+    if (!fields.some(({ dataKey }) => dataKey === key))
+      settings[key] = { value: data[key], schema: text, optional: true };
   for (const field of fields) {
     const value = data[field.dataKey];
     const entry: Setting = {
       comment: commentOf(field),
       value: value ?? '',
       schema: schemaOfField(field),
+      optional: field.optional,
     };
     (value === undefined ? absent : settings)[field.dataKey] = entry;
   }

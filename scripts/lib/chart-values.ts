@@ -9,6 +9,8 @@ export interface Setting {
   comment?: string;
   value: unknown;
   schema: JsonSchema;
+  /** Whether it may be taken away with null. */
+  optional?: boolean;
 }
 
 /** A map of settings. */
@@ -63,15 +65,24 @@ function valueLines({ comment, settings, absent = {} }: Settings, indent: number
 export const valuesYaml = (root: Settings): string =>
   `${[...commentLines(root.comment, 0), ...valueLines(root, 0)].join('\n')}\n`;
 
+/** What Helm drops for a null is missed, unless the default says nothing either. */
+function isNeeded(entry: Setting | Settings): boolean {
+  if (!isSetting(entry)) return true;
+  const { value, optional = false } = entry;
+  return !optional && value !== '' && (typeof value !== 'object' || Object.keys(value ?? {}).length > 0);
+}
+
 function schemaOf(entry: Setting | Settings): JsonSchema {
   const described = entry.comment ? { description: entry.comment.replaceAll('\n', ' ') } : {};
   if (isSetting(entry)) return { ...described, ...entry.schema };
+  const required = Object.keys(entry.settings).filter((key) => isNeeded(entry.settings[key]!));
   return {
     ...described,
     type: 'object',
     properties: Object.fromEntries(
       Object.entries({ ...entry.settings, ...entry.absent }).map(([key, value]) => [key, schemaOf(value)]),
     ),
+    ...(required.length > 0 ? { required } : {}),
     additionalProperties: entry.others ?? false,
   };
 }

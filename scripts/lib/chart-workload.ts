@@ -111,7 +111,9 @@ function envField(
     const value = textAt(entry, 'value');
     if (value === undefined || Object.hasOwn(literals, name)) return draft.adapt(entry);
     literals[name] = value;
-    return { name, value: new Expression(`${valueAt([name], values)} | quote`) };
+    const node = { name, value: new Expression(`${valueAt([name], values)} | quote`) };
+    // With null Helm takes it away.
+    return new Guard(`if hasKey ${values} ${JSON.stringify(name)}`, node);
   });
   const names = entries.map((entry) => textAt(entry, 'name') ?? '');
   settings.env = {
@@ -120,7 +122,7 @@ function envField(
     schema: texts,
   };
   const omitted = names.map((name) => ` ${JSON.stringify(name)}`).join('');
-  const more = names.length === 0 ? values : `omit ${values}${omitted}`;
+  const more = names.length === 0 ? values : `omit (${values} | default dict)${omitted}`;
   const added = new Guard(`range $name, $value := ${more}`, {
     name: new Expression('$name | quote'),
     value: new Expression('$value | quote'),

@@ -537,6 +537,11 @@ for (const [title, values, message] of [
     /service.*one of/,
   ],
   ['a name that is none', { fullnameOverride: 'Blue' }, /fullnameOverride.*pattern/],
+  ['no environment at all', { backend: { env: null } }, /backend'.*missing property 'env'/],
+  ['no image', { frontend: { image: null } }, /frontend'.*missing property 'image'/],
+  ['no port', { backend: { service: { port: null } } }, /service'.*missing property 'port'/],
+  ['no config value', { backend: { config: { APP_NAME: null } } }, /config'.*missing property 'APP_NAME'/],
+  ['no secrets at all', { secrets: null }, /missing property 'secrets'/],
   ['an unknown secret', { secrets: { API_KEY: 'x' } }, /'API_KEY' not allowed/],
 ] as [string, object, RegExp][]) {
   refused(title, async () => {
@@ -569,6 +574,46 @@ refused('half of the secrets, with the key that is missing', async () => {
   assert.equal(
     objects.filter(({ kind }) => kind === 'Secret').map(({ metadata }) => metadata.name),
     ['frontend-secrets'],
+  );
+});
+
+const envOf = (objects: readonly KubeObject[]): unknown[] =>
+  listAt(keyed(objects)['Deployment/web-api'], 'spec', 'template', 'spec', 'containers', 0, 'env');
+
+const envNames = (objects: readonly KubeObject[]): (string | undefined)[] =>
+  envOf(objects).map((entry) => textAt(entry, 'name'));
+
+const withoutEnv = (objects: readonly KubeObject[]): Record<string, KubeObject> => {
+  const found = structuredClone(keyed(objects));
+  delete (at(found['Deployment/web-api'], 'spec', 'template', 'spec', 'containers', 0) as Schema).env;
+  return found;
+};
+
+const removed = suite('null');
+
+removed('takes one environment variable away, and leaves what is empty by default', async () => {
+  const one = await madeOf('shop');
+  const values = {
+    webApi: {
+      env: { ZULU: null },
+      image: { digest: null },
+      podAnnotations: null,
+      resources: { limits: null },
+    },
+    config: { 'nginx-files': { YES: null } },
+    existingSecrets: { 'web-secrets': null },
+    secrets: { API_KEY: null },
+  };
+  const [before, after] = await Promise.all([templateOnce(one, {}), template(one, values)]);
+  const container = 'Deployment/web-api.spec.template.spec.containers[0]';
+  const changed = changedPaths(withoutEnv(before), withoutEnv(after));
+  assert.equal(
+    changed.filter((one) => !one.includes('annotations.checksum/')),
+    ['ConfigMap/nginx-files.data.YES', `${container}.resources.limits`],
+  );
+  assert.equal(
+    envNames(after),
+    envNames(before).filter((name) => name !== 'ZULU'),
   );
 });
 
@@ -605,11 +650,7 @@ arriving('arrives in environment, ConfigMap and Secret as it was given', async (
         secrets: { ...secretValues(one), API_KEY: values[0] },
       });
       const found = keyed(objects);
-      const env = new Map(
-        listAt(found['Deployment/web-api'], 'spec', 'template', 'spec', 'containers', 0, 'env').map(
-          (entry) => [textAt(entry, 'name'), textAt(entry, 'value')],
-        ),
-      );
+      const env = new Map(envOf(objects).map((entry) => [textAt(entry, 'name'), textAt(entry, 'value')]));
       const data = stringsAt(found['ConfigMap/nginx-files'], 'data');
       for (const [key, value] of Object.entries(entries)) {
         assert.is(env.get(key), value);
@@ -625,4 +666,5 @@ arriving('arrives in environment, ConfigMap and Secret as it was given', async (
 equal.run();
 documented.run();
 refused.run();
+removed.run();
 arriving.run();
