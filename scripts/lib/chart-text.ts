@@ -1,6 +1,6 @@
 import { secretKeys } from './chart-data.ts';
 import type { Draft } from './chart-draft.ts';
-import { documentOf, escaped } from './chart-template.ts';
+import { documentOf, escaped, valueAt } from './chart-template.ts';
 
 export const helmignore = `# Neither values with secrets nor the list of files is packed.
 values-*.yaml
@@ -96,10 +96,12 @@ export function notesText(draft: Draft): string {
     const needed = secretKeys(draft, object).filter(({ field }) => !field?.optional);
     return needed.length > 0 ? [{ name, keys: needed.map(({ dataKey }) => escaped(dataKey)) }] : [];
   });
-  const makes = (name: string): string => `(${draft.include(`makes.${name}`, '.')})`;
+  // One that exists is for whoever named it to know.
+  const isMissing = (name: string): string =>
+    `not (or (${draft.include(`makes.${name}`)}) ${valueAt(['existingSecrets', name])})`;
   const secrets = waitedFor.flatMap(({ name, keys }) => [
-    `{{- if not ${makes(name)} }}`,
-    `  {{ ${draft.include('secretName', `(list . ${JSON.stringify(name)})`)} }}, with the keys ${keys.join(', ')}`,
+    `{{- if ${isMissing(name)} }}`,
+    `  {{ ${draft.include('name', `(list $ ${JSON.stringify(name)})`)} }}, with the keys ${keys.join(', ')}`,
     '{{- end }}',
   ]);
   return `${[
@@ -107,7 +109,7 @@ export function notesText(draft: Draft): string {
     ...(draft.notes.length > 0 ? ['', 'How to reach it:', ...draft.notes] : []),
     ...(waitedFor.length > 0
       ? [
-          `{{- if not (and ${waitedFor.map(({ name }) => makes(name)).join(' ')}) }}`,
+          `{{- if or ${waitedFor.map(({ name }) => `(${isMissing(name)})`).join(' ')} }}`,
           '',
           'Pods wait for these Secrets until they are in the namespace:',
           ...secrets,

@@ -577,6 +577,36 @@ refused('half of the secrets, with the key that is missing', async () => {
   );
 });
 
+const notes = suite('NOTES.txt');
+
+/** What `helm install` says at the end. */
+async function notesOf({ chart, namespace }: Made, values: object): Promise<string> {
+  const { status, stdout, stderr } = await helm([
+    ...['install', 'strata', chart, '--dry-run=client', '--namespace', namespace, '-f', valuesFile(values)],
+  ]);
+  assert.is(status, 0, stderr);
+  return stdout.slice(stdout.indexOf('\nNOTES:'));
+}
+
+const waiting = /Pods wait for these Secrets/;
+
+for (const [title, values, names] of [
+  ['all', {}, ['backend-secrets', 'frontend-secrets']],
+  ['only those that nobody named', { existingSecrets: { 'backend-secrets': 'ext' } }, ['frontend-secrets']],
+  ['no Secret that is named', { existingSecrets: { 'backend-secrets': 'ext', 'frontend-secrets': 'e' } }, []],
+  ['no Secret that is made', { secrets: todoSecrets }, []],
+] as const) {
+  notes(`Pods wait for ${title}`, async () => {
+    const text = await notesOf(await madeOf('minikube'), values);
+    assert.equal(
+      [...text.matchAll(/^ {2}(\S+), with the keys /gm)].map(([, name]) => name),
+      names,
+    );
+    assert.is(waiting.test(text), names.length > 0);
+    assert.is(text.includes('give it the values under "secrets"'), names.length > 0);
+  });
+}
+
 const envOf = (objects: readonly KubeObject[]): unknown[] =>
   listAt(keyed(objects)['Deployment/web-api'], 'spec', 'template', 'spec', 'containers', 0, 'env');
 
@@ -666,5 +696,6 @@ arriving('arrives in environment, ConfigMap and Secret as it was given', async (
 equal.run();
 documented.run();
 refused.run();
+notes.run();
 removed.run();
 arriving.run();
