@@ -298,8 +298,14 @@ export function addIngress(draft: Draft): void {
   );
   draft.notes.push(
     '{{- if .Values.ingress.enabled }}',
+    '{{- $secured := list }}',
+    '{{- range .Values.ingress.tls }}',
+    '{{- $secured = concat $secured .hosts }}',
+    '{{- end }}',
     '{{- range .Values.ingress.hosts }}',
-    '  http{{ if $.Values.ingress.tls }}s{{ end }}://{{ .host }}{{ (first .paths).path }}',
+    // A certificate may be for every host of a domain.
+    '{{- $isSecured := or (has .host $secured) (has (regexReplaceAll "^[^.]+" .host "*") $secured) }}',
+    '  http{{ if $isSecured }}s{{ end }}://{{ .host }}{{ (first .paths).path }}',
     '{{- end }}',
     '{{- end }}',
   );

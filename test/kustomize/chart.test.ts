@@ -607,6 +607,22 @@ for (const [title, values, names] of [
   });
 }
 
+for (const [title, tls, urls] of [
+  ['no host', [], ['http://a.test/', 'http://b.test/']],
+  ['one host', [{ hosts: ['b.test'] }], ['http://a.test/', 'https://b.test/']],
+  ['a domain', [{ hosts: ['*.test'] }], ['https://a.test/', 'https://b.test/']],
+] as const) {
+  notes(`https is for what has a certificate: ${title}`, async () => {
+    const paths = [{ path: '/', pathType: 'Prefix', service: 'frontend' }];
+    const hosts = ['a.test', 'b.test'].map((host) => ({ host, paths }));
+    const text = await notesOf(await madeOf('minikube'), { ingress: { enabled: true, hosts, tls } });
+    assert.equal(
+      text.match(/^ {2}https?:\S+$/gm)?.map((line) => line.trim()),
+      urls,
+    );
+  });
+}
+
 const envOf = (objects: readonly KubeObject[]): unknown[] =>
   listAt(keyed(objects)['Deployment/web-api'], 'spec', 'template', 'spec', 'containers', 0, 'env');
 
