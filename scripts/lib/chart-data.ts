@@ -10,7 +10,8 @@ import {
 } from './chart-values.ts';
 import type { Field } from './contract.ts';
 import { type KubeObject, lastAppliedAnnotation, stringsAt } from './manifest.ts';
-import { dataKeysOf } from './references.ts';
+import { dataKeysOf, mentionsOf } from './references.ts';
+import { isJobAhead } from './wave.ts';
 
 function commentOf(field: Field | undefined): string {
   if (field === undefined) return '';
@@ -165,18 +166,27 @@ export function secretNode(
 }
 
 /** Helm deletes what an upgrade does not render: a command without the values would take the Secret from its Pods. */
-function keptLines(draft: Draft, name: string): string[] {
+function keptLines(draft: Draft, name: string, switches: readonly string[]): string[] {
   const own = draft.include('name', `(list $ ${JSON.stringify(name)})`);
   const used = draft.include('secretName', `(list $ ${JSON.stringify(name)})`);
   const message = `the Secret ${name} is of this release, and the upgrade would delete it: give its values again (-f FILE, or --reuse-values), or name one that is not: existingSecrets.${name}`;
   return [
-    `{{- else if and $.Release.IsUpgrade (eq (${own}) (${used})) }}`,
+    // Of a Job that is switched off it may go.
+    `{{- else if and $.Release.IsUpgrade (eq (${own}) (${used}))${switches.length > 0 ? ` (or ${switches.join(' ')})` : ''} }}`,
     `{{- with lookup "v1" "Secret" $.Release.Namespace (${own}) }}`,
     '{{- if eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" .) $.Release.Name }}',
     `{{- fail ${JSON.stringify(message)} }}`,
     '{{- end }}',
     '{{- end }}',
   ];
+}
+
+/** The values by which those are switched that a Secret is for, when they are all Jobs that run ahead. */
+export function switchesOf(draft: Draft, object: KubeObject): string[] {
+  const users = draft.objects.filter((other) =>
+    mentionsOf(other).some(({ kind, name }) => kind === 'Secret' && name === object.metadata.name),
+  );
+  return users.every(isJobAhead) ? users.map((job) => valueAt(draft.switchOf(job))) : [];
 }
 
 export function addSecret(draft: Draft, object: KubeObject): void {
@@ -192,7 +202,13 @@ export function addSecret(draft: Draft, object: KubeObject): void {
   const needed = keys.filter(({ field }) => !field?.optional);
   const given = keys.map(({ key }) => valueAt(['secrets', key]));
   // Without a required key it may be empty, and the Pods wait for it to be there.
-  const makes = needed.length === 0 ? `not ${existing}` : `and (not ${existing}) (or ${given.join(' ')})`;
+  const switches = switchesOf(draft, object);
+  const conditions = [
+    `not ${existing}`,
+    ...(needed.length > 0 ? [`or ${given.join(' ')}`] : []),
+    ...(switches.length > 0 ? [`or ${switches.join(' ')}`] : []),
+  ];
+  const makes = `and ${conditions.map((one) => `(${one})`).join(' ')}`;
   const entryOf = ({ dataKey, key, field }: (typeof keys)[number]): string[] => {
     const value = valueAt(['secrets', key]);
     const quotedKey = scalar(dataKey);
@@ -207,7 +223,7 @@ export function addSecret(draft: Draft, object: KubeObject): void {
       `{{/* Whether the chart makes the Secret ${name}: not when another one is named, nor before any value is given. */}}`,
       `{{- define "${draft.input.name}.makes.${name}" -}}`,
       `{{- if ${makes} }}true`,
-      ...(needed.length > 0 ? keptLines(draft, name) : []),
+      ...(needed.length > 0 ? keptLines(draft, name, switches) : []),
       '{{- end }}',
       '{{- end }}',
     ].join('\n'),

@@ -14,7 +14,7 @@ import {
   textAt,
   titleOf,
 } from './manifest.ts';
-import { mentionsOf } from './references.ts';
+import { type Mention, mentionsOf } from './references.ts';
 
 export interface ChartInput {
   /** What the overlay renders. Values of Secrets are not looked at, only their keys. */
@@ -36,6 +36,9 @@ const ownLabels = ['helm.sh/chart', 'app.kubernetes.io/instance', 'app.kubernete
 /** `web-api` as `webApi`. */
 export const camelOf = (name: string): string =>
   name.replace(/[^A-Za-z0-9]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? '');
+
+/** What a Pod needs to start. */
+const copied = ['ConfigMap', 'Secret', 'ServiceAccount'];
 
 export const pascalOf = (name: string): string => camelOf(`-${name}`);
 
@@ -212,6 +215,35 @@ export class Draft {
     return this.workloads.filter(({ object: workload }) =>
       mentionsOf(workload).some((mention) => mention.kind === kind && mention.name === metadata.name),
     );
+  }
+
+  /** What the Pods of a Job that runs ahead need to start, as far as it is of the chart. */
+  neededBy(job: KubeObject): Mention[] {
+    return mentionsOf(job).filter(
+      ({ kind, name }) => copied.includes(kind) && this.names.has(`${kind}/${name}`),
+    );
+  }
+
+  /** Whose image such a Job runs, or whose data it shares. */
+  ownerOfJob(job: KubeObject): Workload | undefined {
+    const needed = this.neededBy(job);
+    const shares = ({ object }: Workload): boolean =>
+      mentionsOf(object).some((one) =>
+        needed.some((other) => one.kind === other.kind && one.name === other.name),
+      );
+    const imageOf = (object: KubeObject, index: number): string | undefined =>
+      textAt(listAt(podOf(object), 'containers')[index], 'image');
+    return (
+      this.workloads.find(({ object, main }) => imageOf(object, main) === imageOf(job, 0)) ??
+      this.workloads.find(shares)
+    );
+  }
+
+  /** The section and the key of the value that such a Job is switched by. */
+  switchOf(job: KubeObject): [section: string, key: string] {
+    const name = this.plainName(job);
+    const key = /migrat/.test(name) ? 'runMigrations' : `run${pascalOf(name)}`;
+    return [this.ownerOfJob(job)?.section ?? camelOf(name), key];
   }
 
   fieldsOf(kind: 'ConfigMap' | 'Secret', name: string): Field[] {

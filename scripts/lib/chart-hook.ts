@@ -1,14 +1,10 @@
 import { secretNode } from './chart-data.ts';
-import { camelOf, type Draft, type Node, pascalOf, podOf, type Workload, without } from './chart-draft.ts';
+import { type Draft, type Node, podOf, without } from './chart-draft.ts';
 import { Guard, Lines, valueAt } from './chart-template.ts';
 import { flag } from './chart-values.ts';
 import { withSharedImages } from './chart-workload.ts';
-import { at, type KubeObject, lastAppliedAnnotation, listAt, stableJson, textAt } from './manifest.ts';
-import { mentionsOf } from './references.ts';
+import { at, type KubeObject, lastAppliedAnnotation, listAt, stableJson } from './manifest.ts';
 import { applyWaveOf, isAhead, isJobAhead, runAnnotation } from './wave.ts';
-
-/** What a Pod needs to start. */
-const copied = ['ConfigMap', 'Secret', 'ServiceAccount'];
 
 /** What a hook needs is not there yet before the first install, and still the old one before an upgrade. */
 function addCopy(
@@ -44,21 +40,10 @@ function addCopy(
 export function addHook(draft: Draft, object: KubeObject): void {
   const job = draft.plainName(object);
   const containers = listAt(podOf(object), 'containers');
-  const mainOf = ({ object: workload, main }: Workload): unknown =>
-    listAt(podOf(workload), 'containers')[main];
-  const mentioned = mentionsOf(object).filter(
-    ({ kind, name }) => copied.includes(kind) && draft.names.has(`${kind}/${name}`),
-  );
-  const shares = (workload: Workload): boolean =>
-    mentionsOf(workload.object).some((one) =>
-      mentioned.some((other) => one.kind === other.kind && one.name === other.name),
-    );
-  const owner =
-    draft.workloads.find((one) => textAt(mainOf(one), 'image') === textAt(containers[0], 'image')) ??
-    draft.workloads.find(shares);
-  const section = owner?.section ?? camelOf(job);
+  const mentioned = draft.neededBy(object);
+  const owner = draft.ownerOfJob(object);
+  const [section, key] = draft.switchOf(object);
   const settings = draft.settingsOf(section);
-  const key = /migrat/.test(job) ? 'runMigrations' : `run${pascalOf(job)}`;
   settings[key] = {
     comment: `Runs the Job ${job} before each install and upgrade.`,
     value: true,

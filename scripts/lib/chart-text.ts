@@ -1,4 +1,4 @@
-import { secretKeys } from './chart-data.ts';
+import { secretKeys, switchesOf } from './chart-data.ts';
 import type { Draft } from './chart-draft.ts';
 import { documentOf, escaped, valueAt } from './chart-template.ts';
 
@@ -94,13 +94,15 @@ export function notesText(draft: Draft): string {
     if (object.kind !== 'Secret') return [];
     const name = draft.plainName(object);
     const needed = secretKeys(draft, object).filter(({ field }) => !field?.optional);
-    return needed.length > 0 ? [{ name, keys: needed.map(({ dataKey }) => escaped(dataKey)) }] : [];
+    if (needed.length === 0) return [];
+    // One that exists is for whoever named it to know.
+    const isNoted = `not (or (${draft.include(`makes.${name}`)}) ${valueAt(['existingSecrets', name])})`;
+    const switches = switchesOf(draft, object);
+    const isMissing = switches.length > 0 ? `and (${isNoted}) (or ${switches.join(' ')})` : isNoted;
+    return [{ name, keys: needed.map(({ dataKey }) => escaped(dataKey)), isMissing }];
   });
-  // One that exists is for whoever named it to know.
-  const isMissing = (name: string): string =>
-    `not (or (${draft.include(`makes.${name}`)}) ${valueAt(['existingSecrets', name])})`;
-  const secrets = waitedFor.flatMap(({ name, keys }) => [
-    `{{- if ${isMissing(name)} }}`,
+  const secrets = waitedFor.flatMap(({ name, keys, isMissing }) => [
+    `{{- if ${isMissing} }}`,
     `  {{ ${draft.include('name', `(list $ ${JSON.stringify(name)})`)} }}, with the keys ${keys.join(', ')}`,
     '{{- end }}',
   ]);
@@ -109,7 +111,7 @@ export function notesText(draft: Draft): string {
     ...(draft.notes.length > 0 ? ['', 'How to reach it:', ...draft.notes] : []),
     ...(waitedFor.length > 0
       ? [
-          `{{- if or ${waitedFor.map(({ name }) => `(${isMissing(name)})`).join(' ')} }}`,
+          `{{- if or ${waitedFor.map(({ isMissing }) => `(${isMissing})`).join(' ')} }}`,
           '',
           'Pods wait for these Secrets until they are in the namespace:',
           ...secrets,

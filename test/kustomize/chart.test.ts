@@ -607,6 +607,19 @@ for (const [title, values, names] of [
   });
 }
 
+notes('no Pod waits for the Secret of a Job that is off, and the chart does not make it', async () => {
+  const one = await madeOf('dev');
+  assert.match(await notesOf(one, {}), /^ {2}migrations-secrets, with the keys DATABASE_URL$/m);
+  const off = { backend: { runMigrations: false } };
+  assert.not.match(await notesOf(one, off), 'migrations-secrets');
+  assert.not.match(await notesOf(one, { ...off, secrets: todoSecrets }), waiting);
+  const objects = await template(one, { ...off, secrets: one.secrets });
+  assert.equal(
+    objects.filter(({ kind }) => kind === 'Secret').map(({ metadata }) => metadata.name),
+    ['backend-secrets', 'frontend-secrets'],
+  );
+});
+
 for (const [title, tls, urls] of [
   ['no host', [], ['http://a.test/', 'http://b.test/']],
   ['one host', [{ hosts: ['b.test'] }], ['http://a.test/', 'https://b.test/']],
