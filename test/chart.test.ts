@@ -308,12 +308,21 @@ making('sections are keys of their own', () => {
     return object;
   };
   const files = chartFiles(
-    inputOf([named('a', 'ingress'), named('web-api'), named('b', 'web-api'), named('shop-web')], {}),
+    inputOf(
+      [
+        named('a', 'ingress'),
+        named('c', 'enabled'),
+        named('web-api'),
+        named('b', 'web-api'),
+        named('shop-web'),
+      ],
+      {},
+    ),
   );
   const values = parse(fileOf(files, 'values.yaml'));
   assert.equal(
     Object.keys(values).filter((key) => values[key].replicaCount !== undefined),
-    ['a', 'webApi', 'b', 'web'],
+    ['a', 'c', 'webApi', 'b', 'web'],
   );
 });
 
@@ -330,7 +339,7 @@ making('schema and values name the same keys', () => {
     }
   };
   compare(values, schema);
-  assert.equal(Object.keys(schema.properties), Object.keys(values));
+  assert.equal(Object.keys(schema.properties), [...Object.keys(values), 'enabled']);
   assert.is(schema.additionalProperties, false);
 });
 

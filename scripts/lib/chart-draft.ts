@@ -174,7 +174,7 @@ export class Draft {
 
   findWorkloads(): void {
     const taken = new Set(['global', 'nameOverride', 'fullnameOverride', 'ingress', 'config', 'secrets']);
-    taken.add('existingSecrets');
+    taken.add('existingSecrets').add('enabled');
     for (const object of this.objects.filter(isWorkload)) {
       const { name, labels = {} } = object.metadata;
       const component = labels['app.kubernetes.io/component'];

@@ -19,6 +19,8 @@ export interface Settings {
   settings: Record<string, Setting | Settings>;
   /** Settings without a default: they stand in values.yaml as a comment. */
   absent?: Record<string, Setting>;
+  /** What Helm itself or a chart around this one sets: not in values.yaml. */
+  unlisted?: Record<string, Setting>;
   /** What else may be in it; nothing unless given. */
   others?: JsonSchema;
 }
@@ -80,7 +82,10 @@ function schemaOf(entry: Setting | Settings): JsonSchema {
     ...described,
     type: 'object',
     properties: Object.fromEntries(
-      Object.entries({ ...entry.settings, ...entry.absent }).map(([key, value]) => [key, schemaOf(value)]),
+      Object.entries({ ...entry.settings, ...entry.absent, ...entry.unlisted }).map(([key, value]) => [
+        key,
+        schemaOf(value),
+      ]),
     ),
     ...(required.length > 0 ? { required } : {}),
     additionalProperties: entry.others ?? false,

@@ -5,7 +5,7 @@ import { inOrder } from './chart-order.ts';
 import { addIngress, addService, textsNaming } from './chart-service.ts';
 import { documentOf } from './chart-template.ts';
 import { chartYaml, helmignore, helperText, notesText } from './chart-text.ts';
-import { oneOf, type Setting, type Settings, text, valuesSchema, valuesYaml } from './chart-values.ts';
+import { flag, oneOf, type Setting, type Settings, text, valuesSchema, valuesYaml } from './chart-values.ts';
 import { addOther, addWorkload, reservedInSection } from './chart-workload.ts';
 import type { Field } from './contract.ts';
 import type { FileSet } from './files.ts';
@@ -40,6 +40,8 @@ function settingsOfChart(draft: Draft): Settings {
     naming.length > 0 ? ` What config values say of a Service does not follow: ${naming.join(', ')}.` : '';
   const global: Settings = {
     comment: 'Holds for every workload that does not say otherwise itself.',
+    // Those of a chart that this one is a dependency of come to all of its charts.
+    others: {},
     settings: {
       ...(field
         ? {
@@ -64,6 +66,9 @@ function settingsOfChart(draft: Draft): Settings {
   const hasSecrets = Object.keys(draft.existing).length > 0;
   return {
     comment: `Values of ${name}, made from overlay ${overlay}. Text that looks like a number, true or false needs --set-string.`,
+    unlisted: {
+      enabled: { comment: 'For the condition of a dependency.', value: true, schema: flag },
+    },
     settings: {
       nameOverride: {
         comment:

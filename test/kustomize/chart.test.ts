@@ -636,6 +636,30 @@ for (const [title, tls, urls] of [
   });
 }
 
+const dependency = suite('a chart around this one');
+
+for (const [title, values, replicas] of [
+  ['sets values of it, and global ones of its own', { todo: { backend: { replicaCount: 3 } } }, 3],
+  ['switches it on by its condition', { todo: { enabled: true } }, 1],
+  ['switches it off by its condition', { todo: { enabled: false } }, undefined],
+] as const) {
+  dependency(title, async () => {
+    const { chart } = await madeOf('minikube');
+    const around = mkdtempSync(path.join(folder, 'umbrella-'));
+    const { name, version } = parse(readFileSync(path.join(chart, 'Chart.yaml'), 'utf8'));
+    cpSync(chart, path.join(around, 'charts', name), { recursive: true });
+    const dependencies = [{ name, version, condition: `${name}.enabled` }];
+    const about = { apiVersion: 'v2', name: 'umbrella', version: '1.0.0', dependencies };
+    writeFileSync(path.join(around, 'Chart.yaml'), JSON.stringify(about));
+    const shared = { storageClass: 'fast', imageTag: '9' };
+    const objects = await helmTemplate(around, ['-f', valuesFile({ global: shared, ...values })]);
+    const backend = keyed(objects)['Deployment/backend'];
+    assert.is(at(backend, 'spec', 'replicas'), replicas);
+    const image = textAt(backend, 'spec', 'template', 'spec', 'containers', 0, 'image');
+    assert.is(image?.endsWith(':9'), backend && true);
+  });
+}
+
 const envOf = (objects: readonly KubeObject[]): unknown[] =>
   listAt(keyed(objects)['Deployment/web-api'], 'spec', 'template', 'spec', 'containers', 0, 'env');
 
@@ -725,6 +749,7 @@ arriving('arrives in environment, ConfigMap and Secret as it was given', async (
 equal.run();
 documented.run();
 refused.run();
+dependency.run();
 notes.run();
 removed.run();
 arriving.run();
