@@ -343,6 +343,20 @@ making('schema and values name the same keys', () => {
   assert.is(schema.additionalProperties, false);
 });
 
+for (const [kind, length] of [
+  ['ServiceAccount', 63],
+  ['StatefulSet', 52],
+  ['CronJob', 52],
+] as const) {
+  making(`a prefix leaves room for the names of a ${kind}`, () => {
+    const metadata = { name: 'n'.repeat(30), namespace: 'ns' };
+    const files = chartFiles(inputOf([{ ...deployment(), kind, metadata }], {}));
+    const { properties } = JSON.parse(fileOf(files, 'values.schema.json'));
+    assert.is(properties.fullnameOverride.maxLength, length - 31);
+    assert.is(properties.nameOverride.maxLength, length - 31);
+  });
+}
+
 making('what says something by itself cannot be taken away, what is empty or optional can', () => {
   const config = (name: string, data: Record<string, string>): KubeObject => ({
     apiVersion: 'v1',

@@ -42,6 +42,12 @@ const copied = ['ConfigMap', 'Secret', 'ServiceAccount'];
 
 export const pascalOf = (name: string): string => camelOf(`-${name}`);
 
+/**
+ * What makes names or labels of its own name, a dash and ten characters.
+ * https://github.com/kubernetes/kubernetes/issues/64023
+ */
+const suffixed = ['StatefulSet', 'CronJob'];
+
 interface Image {
   registry: string;
   repository: string;
@@ -127,7 +133,7 @@ export class Draft {
   readonly environmentField: Field | undefined;
   /** `label=value` of the labels that tell the Pods of one workload. */
   readonly identity: ReadonlySet<string>;
-  /** Characters of the longest name that gets a prefix. */
+  /** Characters of the longest name that gets a prefix, with what the cluster puts behind it. */
   longestName = 0;
   /** Lines of NOTES.txt about how to reach what. */
   readonly notes: string[] = [];
@@ -138,8 +144,10 @@ export class Draft {
       ({ kind, apiVersion }) => !(kind === 'Namespace' && apiVersion === 'v1'),
     );
     for (const object of this.objects) {
-      if (object.metadata.namespace !== undefined)
-        this.names.set(`${object.kind}/${object.metadata.name}`, this.plainName(object));
+      if (object.metadata.namespace === undefined) continue;
+      const name = this.plainName(object);
+      this.names.set(`${object.kind}/${object.metadata.name}`, name);
+      if (suffixed.includes(object.kind)) this.longestName = Math.max(this.longestName, name.length + 11);
     }
     this.findWorkloads();
     const containers = this.workloads.flatMap(({ object }) =>

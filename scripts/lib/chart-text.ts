@@ -41,6 +41,9 @@ Cut so that the longest name of the chart still fits behind it.
 {{- if contains .Values.nameOverride .Release.Name }}
 {{- $name = .Release.Name }}
 {{- end }}
+{{- if not (regexMatch "^[a-z]" $name) }}
+{{- fail "with nameOverride the release has to begin with a letter, because the name of a Service does; or set fullnameOverride" }}
+{{- end }}
 {{- $name | replace "." "-" | trunc ${draft.prefixLength()} | trimSuffix "-" }}
 {{- end }}
 {{- end }}`,

@@ -79,7 +79,8 @@ function settingsOfChart(draft: Draft): Settings {
       fullnameOverride: {
         comment: `Stands before every name; wins over nameOverride.${follow}`,
         value: '',
-        schema: prefix,
+        // The name of a Service begins with a letter.
+        schema: { ...prefix, pattern: '^([a-z]([-a-z0-9]*[a-z0-9])?)?$' },
       },
       global,
       ...Object.fromEntries(

@@ -542,6 +542,7 @@ for (const [title, values, message] of [
   ['no port', { backend: { service: { port: null } } }, /service'.*missing property 'port'/],
   ['no config value', { backend: { config: { APP_NAME: null } } }, /config'.*missing property 'APP_NAME'/],
   ['no secrets at all', { secrets: null }, /missing property 'secrets'/],
+  ['a name that no Service may have', { fullnameOverride: '1st' }, /fullnameOverride.*pattern/],
   ['an unknown secret', { secrets: { API_KEY: 'x' } }, /'API_KEY' not allowed/],
 ] as [string, object, RegExp][]) {
   refused(title, async () => {
@@ -551,6 +552,14 @@ for (const [title, values, message] of [
     assert.match(stderr, message);
   });
 }
+
+refused('a release that no Service may be called by', async () => {
+  const { chart } = await madeOf('minikube');
+  assert.is((await helm(['template', '1st', chart])).status, 0);
+  const { status, stderr } = await helm(['template', '1st', chart, '-f', valuesFile({ nameOverride: 'x' })]);
+  assert.is(status, 1);
+  assert.match(stderr, /the release has to begin with a letter/);
+});
 
 refused('a secret that is too short, without printing it', async () => {
   const { chart } = await madeOf('minikube');
