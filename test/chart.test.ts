@@ -343,6 +343,54 @@ making('schema and values name the same keys', () => {
   assert.is(schema.additionalProperties, false);
 });
 
+const comment = (values: string, key: string): string => {
+  const lines = values.split('\n');
+  const end = lines.findIndex((line) => line.trim().startsWith(`${key}:`));
+  const start = lines.findLastIndex((line, index) => index < end && !line.trim().startsWith('#'));
+  return lines
+    .slice(start + 1, end)
+    .map((line) => line.replace(/^ *# /, ''))
+    .join(' ');
+};
+
+for (const [value, isNamed, hasNamespace] of [
+  ['http://web', true, false],
+  ['http://web:80/x', true, false],
+  ['redis://user:word@web:6379/0', true, false],
+  ['web', true, false],
+  ['web:80', true, false],
+  ['a:1,web:80', true, false],
+  ['http://web.ns.svc.cluster.local:80', true, true],
+  ['web.ns', true, true],
+  ['https://web.example.com', false, false],
+  ['web shop', false, false],
+  ['http://webs', false, false],
+] as const) {
+  making(`${JSON.stringify(value)} ${isNamed ? 'names' : 'does not name'} the Service web`, () => {
+    const service = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web', namespace: 'ns' },
+      spec: { selector: { app: 'web' }, ports: [{ port: 80 }] },
+    } as KubeObject;
+    const config = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'app', namespace: 'ns' },
+      data: { HOST: value },
+    };
+    const web = deployment();
+    const [container] = listAt(web, 'spec', 'template', 'spec', 'containers') as { env: object[] }[];
+    container!.env.push({ name: 'WEB', value });
+    const values = fileOf(chartFiles(inputOf([web, service, config], {})), 'values.yaml');
+    const places = 'config.app.HOST, web.env.WEB';
+    assert.is(comment(values, 'port').includes(`${places} name it: change both.`), isNamed);
+    const follow = comment(values, 'fullnameOverride');
+    assert.is(follow.includes(`does not follow: ${places}.`), isNamed);
+    assert.is(follow.includes(`The namespace ns stays in ${places},`), hasNamespace);
+  });
+}
+
 for (const [kind, length] of [
   ['ServiceAccount', 63],
   ['StatefulSet', 52],

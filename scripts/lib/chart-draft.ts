@@ -123,6 +123,8 @@ export class Draft {
   readonly configs: Record<string, Settings> = {};
   readonly secrets: Record<string, Setting> = {};
   readonly existing: Record<string, Setting> = {};
+  /** Environment variables with a text of their own, by where they stand in the values. */
+  readonly literals: [steps: string[], texts: Readonly<Record<string, string>>][] = [];
   readonly helpers: string[] = [];
   readonly files = new Map<string, string>();
   /** `Kind/name` as rendered of what gets a prefix, with the name before the hash. */

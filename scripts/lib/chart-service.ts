@@ -43,19 +43,41 @@ function firstPort(draft: Draft, service: string): unknown {
   return name === undefined ? { number: numberAt(object, 'spec', 'ports', 0, 'port') } : { name };
 }
 
-/** Config values that hold the name of a Service as a host: they are text, and follow nothing. */
-export function textsNaming(draft: Draft, object: KubeObject): string {
-  const host = new RegExp(`://${object.metadata.name}(?:[:/]|$)`);
-  const found = draft.objects
+/** A value that names a Service as a host, perhaps with the namespace. */
+interface Naming {
+  place: string;
+  hasNamespace: boolean;
+}
+
+/** Config values and environment variables with the name of a Service: they are text, and follow nothing. */
+export function textsNaming(draft: Draft, object: KubeObject): Naming[] {
+  const host = new RegExp(
+    `(?:://|[@,]|^)${object.metadata.name}(\\.${draft.input.namespace}(?:\\.svc[\\w.-]*)?)?(?:[:/,]|$)`,
+  );
+  const configs = draft.objects
     .filter(({ kind }) => kind === 'ConfigMap')
-    .flatMap((config) =>
-      Object.entries(stringsAt(config, 'data'))
-        .filter(([, value]) => host.test(value))
-        .map(([key]) => `${configSteps(draft, config).join('.')}.${key}`),
-    );
-  return found.length === 0
+    .map((config) => [configSteps(draft, config), stringsAt(config, 'data')] as const);
+  return [...configs, ...draft.literals].flatMap(([steps, texts]) =>
+    Object.entries(texts).flatMap(([key, value]) => {
+      const found = host.exec(value);
+      return found ? [{ place: [...steps, key].join('.'), hasNamespace: found[1] !== undefined }] : [];
+    }),
+  );
+}
+
+/** What of them has a namespace keeps it in a release that is in another one. */
+export function keptNamespace(draft: Draft, naming: readonly Naming[]): string {
+  const places = new Set(naming.filter(({ hasNamespace }) => hasNamespace).map(({ place }) => place));
+  return places.size === 0
     ? ''
-    : `${found.join(', ')} ${found.length > 1 ? 'name' : 'names'} it: change both.`;
+    : ` The namespace ${draft.input.namespace} stays in ${[...places].join(', ')}, whatever --namespace says.`;
+}
+
+function portComment(draft: Draft, object: KubeObject): string {
+  const naming = textsNaming(draft, object);
+  if (naming.length === 0) return '';
+  const places = naming.map(({ place }) => place).join(', ');
+  return `${places} ${naming.length > 1 ? 'name' : 'names'} it: change both.`;
 }
 
 function reach(draft: Draft, object: KubeObject, steps: readonly string[]): void {
@@ -89,7 +111,7 @@ export function addService(draft: Draft, object: KubeObject): void {
       settings: {
         type: { value: type, schema: oneOf('ClusterIP', 'NodePort', 'LoadBalancer') },
         port: {
-          comment: textsNaming(draft, object),
+          comment: portComment(draft, object),
           value: numberAt(first, 'port') ?? 80,
           schema: whole(1, 65535),
         },

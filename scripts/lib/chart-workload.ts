@@ -116,6 +116,7 @@ function envField(
     return new Guard(`if hasKey ${values} ${JSON.stringify(name)}`, node);
   });
   const names = entries.map((entry) => textAt(entry, 'name') ?? '');
+  draft.literals.push([[...steps, 'env'], literals]);
   settings.env = {
     comment: 'Environment variables; more may be added.',
     value: literals,

@@ -2,7 +2,7 @@ import { addConfigMap, addSecret } from './chart-data.ts';
 import { type ChartInput, Draft, isWorkload, type Node, without } from './chart-draft.ts';
 import { addHook } from './chart-hook.ts';
 import { inOrder } from './chart-order.ts';
-import { addIngress, addService, textsNaming } from './chart-service.ts';
+import { addIngress, addService, keptNamespace, textsNaming } from './chart-service.ts';
 import { documentOf } from './chart-template.ts';
 import { chartYaml, helmignore, helperText, notesText } from './chart-text.ts';
 import { flag, oneOf, type Setting, type Settings, text, valuesSchema, valuesYaml } from './chart-values.ts';
@@ -33,11 +33,9 @@ function settingsOfChart(draft: Draft): Settings {
   };
   const naming = draft.objects
     .filter(({ kind }) => kind === 'Service')
-    .map((object) => textsNaming(draft, object))
-    .filter(Boolean)
-    .map((found) => found.replace(/ names? it: change both\.$/, ''));
-  const follow =
-    naming.length > 0 ? ` What config values say of a Service does not follow: ${naming.join(', ')}.` : '';
+    .flatMap((object) => textsNaming(draft, object));
+  const places = [...new Set(naming.map(({ place }) => place))].join(', ');
+  const follow = naming.length > 0 ? ` What values say of a Service does not follow: ${places}.` : '';
   const global: Settings = {
     comment: 'Holds for every workload that does not say otherwise itself.',
     // Those of a chart that this one is a dependency of come to all of its charts.
@@ -77,7 +75,7 @@ function settingsOfChart(draft: Draft): Settings {
         schema: prefix,
       },
       fullnameOverride: {
-        comment: `Stands before every name; wins over nameOverride.${follow}`,
+        comment: `Stands before every name; wins over nameOverride.${follow}${keptNamespace(draft, naming)}`,
         value: '',
         // The name of a Service begins with a letter.
         schema: { ...prefix, pattern: '^([a-z]([-a-z0-9]*[a-z0-9])?)?$' },
