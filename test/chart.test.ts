@@ -17,8 +17,9 @@ import {
   templateOf,
   valueAt,
 } from '../scripts/lib/chart-template.ts';
-import { isPortable, schemaOfField, schemaOfSecret } from '../scripts/lib/chart-values.ts';
+import { isPortable, repository, schemaOfField, schemaOfSecret } from '../scripts/lib/chart-values.ts';
 import { buildContract } from '../scripts/lib/contract.ts';
+import { checkFormat } from '../scripts/lib/formats.ts';
 import { type KubeObject, listAt, numberAt, stringsAt, textAt } from '../scripts/lib/manifest.ts';
 import { rejection } from './support/assertions.ts';
 import { awkward } from './support/rich-tree.ts';
@@ -212,6 +213,46 @@ rules('what the contract asks of a config value', () => {
     LOOKS: { type: 'string', minLength: 1 },
   });
 });
+
+for (const [value, fits] of [
+  ['http://localhost:3000', true],
+  ['http://a, https://b.example.com:8443', true],
+  ['*', true],
+  ['capacitor://localhost', true],
+  ['["http://localhost:3000", "https:\\/\\/a"]', true],
+  ['[]', true],
+  ['nonsense', false],
+  ['http://a,', false],
+  ['http://a/', false],
+  ['http://A', false],
+  ['[1]', false],
+  ['[""]', false],
+  ['["http://a"', false],
+] as const) {
+  rules(`${JSON.stringify(value)} ${fits ? 'is' : 'is not'} a list of origins, as the contract says`, () => {
+    const { fields } = contractOf({ configMaps: { web: { ORIGINS: { format: 'origin-list' } } } });
+    const { pattern } = schemaOfField(fields[0]!) as { pattern: string };
+    assert.ok(isPortable(pattern));
+    assert.is(new RegExp(pattern).test(value), fits);
+    assert.is(checkFormat('origin-list', value).error === undefined, fits);
+  });
+}
+
+for (const [value, fits] of [
+  ['todo', true],
+  ['todo/back-end_x.y', true],
+  ['Registry.example.com:5000/a/b__c', true],
+  ['bad repo', false],
+  ['todo:1', false],
+  ['a//b', false],
+  ['a/', false],
+  ['A', false],
+  ['a@sha256:0', false],
+] as const) {
+  rules(`${value} ${fits ? 'is' : 'is not'} the name of an image`, () => {
+    assert.is(new RegExp(String(repository.pattern)).test(value), fits);
+  });
+}
 
 rules('of a secret nothing that helm would print the value for', () => {
   assert.equal(schemaOfSecret(), { type: 'string' });

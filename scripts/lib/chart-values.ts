@@ -116,6 +116,13 @@ export const objectName: JsonSchema = { type: 'string', pattern: `^${nameText}$`
 /** The same, or nothing. */
 export const maybeName: JsonSchema = { type: 'string', pattern: `^(${nameText})?$`, maxLength: 253 };
 
+const namePart = '[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*';
+/** Of an image, without tag and digest; it may begin with a registry. */
+export const repository: JsonSchema = {
+  type: 'string',
+  pattern: `^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?${namePart}(/${namePart})*$`,
+};
+
 const quantity: JsonSchema = {
   type: ['string', 'number'],
   pattern: '^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([munkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$',
@@ -136,9 +143,14 @@ export const resources: JsonSchema = {
 export const isPortable = (pattern: string): boolean =>
   !/\(\?(?!:)|\\(?![dDwWsSbBnrtfv]|[^A-Za-z0-9])|\[\^?\]|\{\d{4,}|,\d{4,}\}/.test(pattern);
 
+const origin = '(\\*|[a-z][a-z0-9+.-]*://[^\\s/?#@\\\\,A-Z]+)';
+const jsonText = '"([^"\\\\]|\\\\.)+"';
+const listOf = (item: string): string => `${item}(\\s*,\\s*${item})*`;
+
 /** The formats of the contract as far as a pattern can tell them. */
 const formatPatterns: Readonly<Record<string, string>> = {
   'http-url': '^[hH][tT][tT][pP][sS]?://[^\\s/?#\\\\][^\\s\\\\]*$',
+  'origin-list': `^\\s*(${listOf(origin)}|\\[\\s*(${listOf(jsonText)})?\\s*\\])\\s*$`,
   port: '^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$',
   integer: '^(0|-?[1-9][0-9]*)$',
   boolean:

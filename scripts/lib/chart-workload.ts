@@ -14,6 +14,7 @@ import {
   anyMap,
   flag,
   oneOf,
+  repository,
   resources,
   type Setting,
   type Settings,
@@ -66,7 +67,7 @@ function imageSettings(draft: Draft, container: unknown, isMain: boolean): Setti
         value: own(image.registry, imageRegistry),
         schema: text,
       },
-      repository: { value: image.repository, schema: { type: 'string', minLength: 1 } },
+      repository: { value: image.repository, schema: repository },
       tag: {
         comment: '"": global.imageTag',
         value: image.digest === '' ? own(image.tag, imageTag) : image.tag,

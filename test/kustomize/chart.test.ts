@@ -527,6 +527,8 @@ for (const [title, values, message] of [
     { frontend: { config: { BACKEND_URL: 'backend' } } },
     /BACKEND_URL.*pattern/,
   ],
+  ['origins that are none', { backend: { config: { CORS_ORIGINS: 'nonsense' } } }, /CORS_ORIGINS.*pattern/],
+  ['an image that is none', { backend: { image: { repository: 'bad repo:x' } } }, /repository.*pattern/],
   ['a config value that is empty', { backend: { config: { APP_NAME: '' } } }, /APP_NAME.*minLength/],
   ['an unknown config key', { backend: { config: { APP_TITLE: 'x' } } }, /'APP_TITLE' not allowed/],
   ['another environment', { global: { environment: 'test' } }, /environment.*one of/],
