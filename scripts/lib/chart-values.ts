@@ -116,6 +116,17 @@ export const objectName: JsonSchema = { type: 'string', pattern: `^${nameText}$`
 /** The same, or nothing. */
 export const maybeName: JsonSchema = { type: 'string', pattern: `^(${nameText})?$`, maxLength: 253 };
 
+/** Environment variables; the template sets the taken ones from elsewhere, so that a value would mean nothing. */
+export const variables = (given: readonly string[], taken: readonly string[]): JsonSchema => ({
+  type: 'object',
+  properties: Object.fromEntries([
+    ...given.map((name) => [name, text] as const),
+    ...taken.map((name) => [name, false] as const),
+  ]),
+  patternProperties: { '^[A-Za-z_.-][\\w.-]*$': text },
+  additionalProperties: false,
+});
+
 const namePart = '[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*';
 /** Of an image, without tag and digest; it may begin with a registry. */
 export const repository: JsonSchema = {

@@ -20,6 +20,7 @@ import {
   type Settings,
   text,
   texts,
+  variables,
   whole,
 } from './chart-values.ts';
 import {
@@ -118,10 +119,12 @@ function envField(
   });
   const names = entries.map((entry) => textAt(entry, 'name') ?? '');
   draft.literals.push([[...steps, 'env'], literals]);
+  const taken = names.filter((name) => !Object.hasOwn(literals, name));
+  const except = taken.length > 0 ? `, but not ${taken.join(', ')}: the template sets them` : '';
   settings.env = {
-    comment: 'Environment variables; more may be added.',
+    comment: `Environment variables; more may be added${except}.`,
     value: literals,
-    schema: texts,
+    schema: variables(Object.keys(literals), taken),
   };
   const omitted = names.map((name) => ` ${JSON.stringify(name)}`).join('');
   const more = names.length === 0 ? values : `omit (${values} | default dict)${omitted}`;

@@ -517,6 +517,7 @@ for (const [title, values, message] of [
     { backend: { env: { X: 1000000 } } },
     /env\/X.*got number, want string/,
   ],
+  ['a variable that no environment has', { backend: { env: { '1 BAD': 'x' } } }, /'1 BAD' not allowed/],
   [
     'a config value that the contract refuses',
     { backend: { config: { ENVIRONMENT: 'test' } } },
@@ -554,6 +555,16 @@ for (const [title, values, message] of [
     assert.match(stderr, message);
   });
 }
+
+refused('a variable that the template takes from elsewhere', async () => {
+  const { chart } = await madeOf('shop');
+  const values = { webApi: { env: { POD: 'x' } } };
+  const { status, stderr } = await helm(['template', 'x', chart, '-f', valuesFile(values)]);
+  assert.is(status, 1);
+  assert.match(stderr, /webApi\/env\/POD/);
+  const text = readFileSync(path.join(chart, 'values.yaml'), 'utf8');
+  assert.match(text, 'more may be added, but not POD, KEY, MODE: the template sets them.');
+});
 
 refused('a release that no Service may be called by', async () => {
   const { chart } = await madeOf('minikube');
