@@ -294,7 +294,11 @@ export function addWorkload(draft: Draft, workload: Workload): void {
   }
   const replicaCount = new Expression(`${valueAt([section, 'replicaCount'])} | int`);
   const pod = podNode(draft, workload);
-  settings.podAnnotations = { value: {}, schema: texts };
+  const sums = checksums(draft, object);
+  settings.podAnnotations = {
+    value: without(stringsAt(object, 'spec', 'template', 'metadata', 'annotations'), ...Object.keys(sums)),
+    schema: { ...texts, properties: Object.fromEntries(Object.keys(sums).map((key) => [key, false])) },
+  };
   const spec = without(object.spec as Node, 'replicas', 'template');
   const template = at(object, 'spec', 'template') as Node;
   draft.write(draft.fileOf(object), {
@@ -316,8 +320,7 @@ export function addWorkload(draft: Draft, workload: Workload): void {
           ...without(template.metadata as Node, 'labels', 'annotations'),
           labels: draft.withIdentity(podLabels),
           annotations: {
-            ...stringsAt(template, 'metadata', 'annotations'),
-            ...checksums(draft, object),
+            ...sums,
             '': new Guard(`with ${valueAt([section, 'podAnnotations'])}`, new Lines('toYaml .', true)),
           },
         },

@@ -336,6 +336,10 @@ const rules: readonly Rule[] = [
     value: { a: 'b' },
     changes: ['^OWNER\\.spec\\.template\\.metadata\\.annotations\\.a$'],
   },
+  {
+    path: /^(\w+)\/podAnnotations\/\w+$/,
+    changes: ['^OWNER\\.spec\\.template\\.metadata\\.annotations\\.\\w+$'],
+  },
   { path: /^(ingress)\/enabled$/, changes: ['^Ingress/\\w+$'] },
   { path: /^(ingress)\/className$/, changes: ['^Ingress/\\w+\\.spec\\.ingressClassName$'], value: 'other' },
   {
@@ -518,6 +522,11 @@ for (const [title, values, message] of [
     /env\/X.*got number, want string/,
   ],
   ['a variable that no environment has', { backend: { env: { '1 BAD': 'x' } } }, /'1 BAD' not allowed/],
+  [
+    'an annotation that the chart sets',
+    { backend: { podAnnotations: { 'checksum/config': 'x' } } },
+    /podAnnotations\/checksum.*config/,
+  ],
   [
     'a config value that the contract refuses',
     { backend: { config: { ENVIRONMENT: 'test' } } },
@@ -702,9 +711,10 @@ removed('takes one environment variable away, and leaves what is empty by defaul
     webApi: {
       env: { ZULU: null },
       image: { digest: null },
-      podAnnotations: null,
+      podAnnotations: { port: null },
       resources: { limits: null },
     },
+    store: { podAnnotations: null },
     config: { 'nginx-files': { YES: null } },
     existingSecrets: { 'web-secrets': null },
     secrets: { API_KEY: null },
@@ -714,7 +724,11 @@ removed('takes one environment variable away, and leaves what is empty by defaul
   const changed = changedPaths(withoutEnv(before), withoutEnv(after));
   assert.equal(
     changed.filter((one) => !one.includes('annotations.checksum/')),
-    ['ConfigMap/nginx-files.data.YES', `${container}.resources.limits`],
+    [
+      'ConfigMap/nginx-files.data.YES',
+      'Deployment/web-api.spec.template.metadata.annotations.port',
+      `${container}.resources.limits`,
+    ],
   );
   assert.equal(
     envNames(after),
