@@ -194,14 +194,18 @@ export function addSecret(draft: Draft, object: KubeObject): void {
   const keys = secretKeys(draft, object);
   const existing = valueAt(['existingSecrets', name]);
   for (const { dataKey, key, field } of keys) secretSetting(draft, key, dataKey, field, name);
+  const needed = keys.filter(({ field }) => !field?.optional);
+  const listed = keys
+    .map(({ dataKey, field }) => `${dataKey}${field?.optional ? ' (optional)' : ''}`)
+    .join(', ');
+  // Without a required key it may be empty, and the Pods wait for it to be there.
+  const always = needed.length === 0 ? ' With "" the chart makes it in any case, be it empty.' : '';
   draft.existing[name] = {
-    comment: `Keys: ${keys.map(({ dataKey, field }) => `${dataKey}${field?.optional ? ' (optional)' : ''}`).join(', ') || 'none'}.`,
+    comment: `Keys: ${listed || 'none'}.${always}`,
     value: '',
     schema: maybeName,
   };
-  const needed = keys.filter(({ field }) => !field?.optional);
   const given = keys.map(({ key }) => valueAt(['secrets', key]));
-  // Without a required key it may be empty, and the Pods wait for it to be there.
   const switches = switchesOf(draft, object);
   const conditions = [
     `not ${existing}`,

@@ -608,6 +608,20 @@ refused('half of the secrets, with the key that is missing', async () => {
   );
 });
 
+documented('a Secret of optional keys is made without any value, and values.yaml says so', async () => {
+  const { chart } = await madeOf('shop');
+  const text = readFileSync(path.join(chart, 'values.yaml'), 'utf8');
+  const always = 'With "" the chart makes it in any case, be it empty.';
+  assert.match(text, `# Keys: OTHER_KEY (optional). ${always}\n  only-optional: ""`);
+  assert.is(text.split(always).length, 2);
+  const own = { existingSecrets: { 'only-optional': 'ext' } };
+  const objects = await helmTemplate(chart, ['-f', valuesFile(own)]);
+  assert.equal(
+    objects.filter(({ kind }) => kind === 'Secret'),
+    [],
+  );
+});
+
 const notes = suite('NOTES.txt');
 
 /** What `helm install` says at the end. */
