@@ -360,12 +360,15 @@ function addAutoscaler(
     },
   };
   const steps = [section, 'autoscaling'];
+  const given = listAt(rendered, 'spec', 'metrics');
+  // Without any metric Kubernetes takes one of its own.
+  const isOnly = given.length < 2;
   const utilization = (resource: string, value: number): unknown => {
     const key = `target${resource === 'cpu' ? 'CPU' : pascalOf(resource)}UtilizationPercentage`;
     group.settings[key] = {
-      comment: `Percent of the ${resource} request; 0 leaves it out.`,
+      comment: `Percent of the ${resource} request${isOnly ? '' : '; 0 leaves it out'}.`,
       value,
-      schema: whole(0),
+      schema: whole(isOnly ? 1 : 0),
     };
     return new Guard(`with ${valueAt([...steps, key])}`, {
       type: 'Resource',
@@ -376,7 +379,7 @@ function addAutoscaler(
     });
   };
   const metrics = rendered
-    ? listAt(rendered, 'spec', 'metrics').map((metric) => {
+    ? given.map((metric) => {
         const resource = textAt(metric, 'resource', 'name') ?? '';
         const value = numberAt(metric, 'resource', 'target', 'averageUtilization');
         const plain = {

@@ -513,6 +513,11 @@ for (const [title, values, message] of [
   ['text for a number', { frontend: { replicaCount: 'two' } }, /replicaCount.*got string, want integer/],
   ['a negative number', { frontend: { replicaCount: -1 } }, /replicaCount.*minimum/],
   ['a port that is none', { frontend: { service: { port: 70000 } } }, /service\/port.*maximum/],
+  [
+    'an autoscaler without any metric',
+    { backend: { autoscaling: { enabled: true, targetCPUUtilizationPercentage: 0 } } },
+    /targetCPUUtilizationPercentage.*minimum/,
+  ],
   ['an unknown type', { frontend: { service: { type: 'ExternalName' } } }, /service\/type.*one of/],
   ['an unknown pull policy', { global: { imagePullPolicy: 'Sometimes' } }, /imagePullPolicy.*one of/],
   ['a quantity that is none', { backend: { resources: { limits: { memory: '1 GB' } } } }, /memory.*pattern/],
@@ -707,6 +712,16 @@ for (const [title, values, replicas] of [
 
 const envOf = (objects: readonly KubeObject[]): unknown[] =>
   listAt(keyed(objects)['Deployment/web-api'], 'spec', 'template', 'spec', 'containers', 0, 'env');
+
+const metricTypes = (objects: readonly KubeObject[]): unknown[] =>
+  listAt(keyed(objects)['HorizontalPodAutoscaler/web-api'], 'spec', 'metrics').map((one) => at(one, 'type'));
+
+documented('one metric of several is left out with 0', async () => {
+  const one = await madeOf('shop');
+  const without = { webApi: { autoscaling: { targetMemoryUtilizationPercentage: 0 } } };
+  assert.equal(metricTypes(await templateOnce(one, {})), ['Resource', 'Pods']);
+  assert.equal(metricTypes(await template(one, without)), ['Pods']);
+});
 
 const envNames = (objects: readonly KubeObject[]): (string | undefined)[] =>
   envOf(objects).map((entry) => textAt(entry, 'name'));
