@@ -113,9 +113,10 @@ whole('all together come up as their READMEs say, are in status, and go; the dat
     withVolume(deployment, async () => {
       switchOn(deployment, ...components);
       // In place of the example in the README of migrations, which `up` refuses.
-      deployment.setSecret(
-        'DIRECT_DATABASE_URL',
-        'postgresql+asyncpg://todo:Kf7qTz4wLx9v@db.strata.test/todo',
+      const url = 'postgresql+asyncpg://todo:Kf7qTz4wLx9v@db.strata.test/todo';
+      deployment.secrets.add(url);
+      deployment.edit(`.env.${deployment.overlay}`, (text) =>
+        text.replace(/^DIRECT_DATABASE_URL=.*$/m, `DIRECT_DATABASE_URL="${url}"`),
       );
       await deployment.expect(0, 'up');
 
