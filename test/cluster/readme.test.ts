@@ -146,6 +146,7 @@ const recipes: Record<string, Recipe> = {
     says: [/^\+ create Namespace\/todo-staging$/m, /^\+ create Ingress\/todo$/m],
     renders: [
       /^ {2}namespace: todo-staging$/m,
+      /^ {2}ENVIRONMENT: staging$/m,
       / host: todo-api\.staging\.example\.com\n/,
       /^ {2}BETTER_AUTH_URL: https:\/\/todo\.staging\.example\.com$/m,
     ],
