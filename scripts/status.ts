@@ -65,6 +65,8 @@ function printStatus(
     ];
   });
   terminal.data(formatTable(lines).join('\n'));
+  if (rows.some(({ readiness }) => readiness.status !== 'Current'))
+    terminal.say(session.advise(`next: npm run doctor -- ${place.overlay}`));
 }
 
 function toJson(rows: readonly Row[], place: Place, appliedAt: string | undefined): unknown {

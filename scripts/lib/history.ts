@@ -212,7 +212,11 @@ const impossible = (message: string, overlay: string, problems: Problem[] = []):
  */
 export function wayBack(overlay: string, entries: readonly KeptEntry[], to?: number): KeptEntry {
   const current = entries.at(-1);
-  if (current === undefined) throw impossible(`there is no history of overlay ${overlay}`, overlay);
+  if (current === undefined) {
+    throw new StrataError('ROLLBACK_IMPOSSIBLE', `there is no history of overlay ${overlay}`, {
+      hint: `npm run up -- ${overlay}`,
+    });
+  }
   const isBefore = ({ result, digest }: KeptEntry): boolean =>
     result === 'healthy' && digest !== current.digest;
   const found =

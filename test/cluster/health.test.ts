@@ -99,7 +99,7 @@ const failures: Failure[] = [
   ]),
   simulated('config error', '3m', [
     /Pod\/backend-\S+: container backend cannot be configured: ConfigMap backend-config-\w+ does not exist in namespace strata-test-/,
-    /next: npm run up -- minikube --root \S+ writes it again\n/,
+    /next: npm run up -- minikube --root \S+ --timeout 3m writes it again\n/,
   ]),
   simulated('never ready', '8s', [
     /not healthy within 8\.0 s \[NOT_HEALTHY\]/,
@@ -171,7 +171,8 @@ for (const { title, cause, mend, says, timeout } of failures) {
       const seconds = (performance.now() - started) / 1000;
       assertReported(failed, says);
       assert.ok(seconds < soon, `${seconds} s`);
-      await deployment.expect(4, 'status');
+      const told = await deployment.expect(4, 'status');
+      assert.match(told.stderr, `next: ${deployment.commandOf('doctor')}\n`);
 
       await mend(deployment);
       await deployment.expect(0, 'up', ['--timeout', '90s']);

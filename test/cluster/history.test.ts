@@ -381,7 +381,10 @@ history(
   () =>
     withDeployment({}, async (deployment) => {
       const nowhere = await deployment.expect(3, 'rollback');
-      assert.match(nowhere.stderr, /there is no history of overlay minikube \[ROLLBACK_IMPOSSIBLE\]/);
+      assert.match(
+        nowhere.stderr,
+        `there is no history of overlay minikube [ROLLBACK_IMPOSSIBLE]\n  next: ${deployment.commandOf('up')}\n`,
+      );
       await deployRound(deployment, 1);
       const [secret] = await deployment.generated('Secret', 'backend-secrets');
       const first = await deployment.expect(3, 'rollback');
