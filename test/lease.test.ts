@@ -80,6 +80,7 @@ function createServer(): FakeServer {
       status,
       body: {
         metadata: {
+          uid: 'of the lease',
           resourceVersion: String(server.lease!.version),
           annotations: process ? { 'strata.dev/process': process } : {},
         },
@@ -94,6 +95,9 @@ function createServer(): FakeServer {
   };
   const answer = ({ method, body }: Request): Answer => {
     if (method === 'POST') return server.lease ? { status: 409, body: {} } : write(body, 201);
+    if (method === 'PUT' && server.lease === undefined)
+      // It makes a Lease anew, but for one with a uid.
+      return textAt(body, 'metadata', 'uid') === undefined ? write(body, 201) : { status: 409, body: {} };
     if (server.lease === undefined) return { status: 404, body: {} };
     if (method === 'GET') return read();
     const wanted =
@@ -234,6 +238,39 @@ taking('an answer that never came may have taken it: it is given back', async ()
 });
 
 const holding = suite('holding the lock');
+
+holding('a renewal that is late makes nothing anew of what was released', async () => {
+  const server = createServer();
+  const session = testSession({ clock: createFakeClock() });
+  const { connection } = server;
+  let arrive = (): void => {};
+  const late = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  let isSent = false;
+  const slow: FakeServer = {
+    ...server,
+    connection: {
+      ...connection,
+      async request(request) {
+        if (request.method === 'PUT') {
+          isSent = true;
+          await late;
+        }
+        return connection.request(request);
+      },
+    },
+  };
+  await locked(session, slow, async () => {
+    while (!isSent) await session.clock.sleep(1000);
+    return 'done';
+  });
+  assert.is(server.lease, undefined, 'released');
+  arrive();
+  for (let count = 0; count < 50; count++) await tick();
+  assert.is(server.lease, undefined);
+  assert.equal(server.asked.slice(-2), ['DELETE', 'PUT']);
+});
 
 /** Works until the signal says stop; ends by itself after that many milliseconds. */
 const workFor =

@@ -243,7 +243,7 @@ class Lock {
     const request = {
       method: 'POST' as const,
       path: `${this.path.slice(0, this.path.lastIndexOf('/'))}?fieldManager=${inventoryManager}`,
-      body: this.body(undefined),
+      body: this.body(),
       // A second one finds the first: the holder's name is this run's alone.
       repeatable: true,
     };
@@ -275,7 +275,8 @@ class Lock {
     }
   }
 
-  private body(version: string | undefined): unknown {
+  /** @param over what it replaces; without the uid the API server would make a Lease that is gone anew. */
+  private body(over?: unknown): unknown {
     const recorded = ownProcess();
     return {
       apiVersion: 'coordination.k8s.io/v1',
@@ -284,7 +285,12 @@ class Lock {
         name: this.inventory.name,
         namespace: this.inventory.namespace,
         ...(recorded ? { annotations: { [processAnnotation]: recorded } } : {}),
-        ...(version === undefined ? {} : { resourceVersion: version }),
+        ...(over === undefined
+          ? {}
+          : {
+              resourceVersion: textAt(over, 'metadata', 'resourceVersion'),
+              uid: textAt(over, 'metadata', 'uid'),
+            }),
       },
       spec: {
         holderIdentity: this.identity,
@@ -300,7 +306,7 @@ class Lock {
     const request = {
       method: 'PUT' as const,
       path: `${this.path}?fieldManager=${inventoryManager}`,
-      body: this.body(textAt(this.live, 'metadata', 'resourceVersion')),
+      body: this.body(this.live),
       ...(urgent === undefined ? {} : { urgent }),
     };
     const answer = await this.connection.request(request);
@@ -322,7 +328,7 @@ class Lock {
       for (let pause = renewInterval; ; ) {
         await clock.sleep(pause, ended);
         const sentAt = clock.now();
-        const holder = await this.renew().catch((error: unknown) => {
+        const holder = await this.renew(ended).catch((error: unknown) => {
           failure = error;
           return undefined;
         });
@@ -344,8 +350,10 @@ class Lock {
   }
 
   /** Who holds it afterwards. */
-  private async renew(): Promise<string> {
+  private async renew(ended: AbortSignal): Promise<string> {
     if (await this.write(renewPatience)) return this.identity;
+    // It was released meanwhile.
+    if (ended.aborted) return this.identity;
     // The answer to a write of our own may have been lost; somebody may have deleted it.
     const answer = await this.connection.request({ method: 'GET', path: this.path, urgent: renewPatience });
     if (answer.status < 300) {
@@ -357,7 +365,7 @@ class Lock {
     const again = await this.connection.request({
       method: 'POST',
       path: this.path.slice(0, this.path.lastIndexOf('/')),
-      body: this.body(undefined),
+      body: this.body(),
       urgent: renewPatience,
     });
     if (again.status < 300) this.live = again.body;

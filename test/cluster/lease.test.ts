@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { textAt } from '../../scripts/lib/manifest.ts';
+import { type KubeObject, textAt } from '../../scripts/lib/manifest.ts';
 import { eventually, type Outcome } from '../support/cluster.ts';
 import { assertStatus, concurrentSuite, type Deployment, withDeployment } from '../support/deployment.ts';
 import { withRelay } from '../support/relay.ts';
@@ -39,6 +39,28 @@ function assertDone(outcome: Outcome): void {
   assertStatus(outcome, 0);
   assert.match(outcome.stderr, /^done in/m);
 }
+
+lease('the API server makes a Lease that is gone anew, but for one with a uid', () =>
+  withDeployment({}, async (deployment) => {
+    const { namespace } = deployment;
+    await deployment.kubectl(['create', 'namespace', namespace]);
+    await holdElsewhere(deployment, 30, '2001-01-01T00:00:00.000000Z');
+    const held = (await leaseOf(deployment)) as KubeObject;
+    await deployment.kubectl(['delete', 'lease', nameOf(deployment)]);
+    const [name, resourceVersion, uid] = ['name', 'resourceVersion', 'uid'].map((field) =>
+      textAt(held, 'metadata', field),
+    );
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`;
+    const put = (metadata: object) =>
+      deployment.tryKubectl(['replace', '--raw', path, '-f', '-'], { ...held, metadata });
+    const late = await put({ name, namespace, resourceVersion, uid });
+    assert.match(late.stderr, /Precondition failed: UID in precondition/);
+    assert.is(await leaseOf(deployment), undefined);
+    const made = await put({ name, namespace, resourceVersion });
+    assert.is(made.status, 0, made.stderr);
+    assert.ok(await leaseOf(deployment));
+  }),
+);
 
 for (const second of ['up', 'down']) {
   lease(`${second} while up is at work waits, says for whom, and then does its work`, () =>
