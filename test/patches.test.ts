@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KubeObject } from '../scripts/lib/manifest.ts';
-import { diskTreeFiles } from '../scripts/lib/overlay.ts';
+import { diskTreeFiles, readLayers } from '../scripts/lib/overlay.ts';
 import { idlePatches, placeOfPatch } from '../scripts/lib/patches.ts';
 import { withTree } from './support/tree.ts';
 
@@ -25,7 +25,10 @@ const find = (target: string, more = '', files: Record<string, string> = {}) =>
       'base/all.yaml': 'fieldPath: metadata.name\n',
       ...files,
     },
-    (root) => idlePatches(diskTreeFiles(root), 'overlays/dev', objects),
+    async (root) => {
+      const tree = diskTreeFiles(root);
+      return idlePatches(tree, await readLayers(tree, 'overlays/dev'), objects);
+    },
   );
 
 const idle = suite('idlePatches');

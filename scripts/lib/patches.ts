@@ -41,10 +41,9 @@ const isPlain = (text: string | undefined): text is string => text !== undefined
  */
 export async function idlePatches(
   files: TreeFiles,
-  folder: string,
+  layers: readonly Layer[],
   objects: readonly KubeObject[],
 ): Promise<Problem[]> {
-  const layers = await readLayers(files, folder);
   const rendered = objects.map(referenceOf).flatMap((reference) => {
     const { kind, name } = reference;
     return [name, generatedNameOf(reference)].flatMap((known) => (known ? [{ kind, name: known }] : []));

@@ -144,17 +144,21 @@ export async function renderVerified(session: Session, prepared: Prepared): Prom
   await checkKubectlVersion(session, prepared.kubectl);
   const folder = writeRunFolder(session, (target) => filesFor(prepared, target));
   const overlayFolder = path.relative(session.root, prepared.overlayFolder);
-  const rendered = await render(session, prepared.kubectl, folder, overlayFolder);
+  const files = diskTreeFiles(session.root);
+  // Read while kubectl is at work.
+  const [rendered, layers] = await Promise.all([
+    render(session, prepared.kubectl, folder, overlayFolder),
+    readLayers(files, overlayFolder),
+  ]);
   const findings = verify(rendered.manifests, {
     namespace: prepared.namespace,
     generated: prepared.generated,
     images: prepared.images,
     external: prepared.contract.external,
   });
-  const files = diskTreeFiles(session.root);
   const idle = await idlePatches(
     files,
-    overlayFolder,
+    layers,
     rendered.manifests.map(({ object }) => object),
   );
   const problems = await Promise.all(
