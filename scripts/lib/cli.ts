@@ -150,18 +150,19 @@ export async function main(argv: readonly string[], home: string): Promise<void>
   });
 
   let status: number;
-  let name: string | undefined;
-  let args: Arguments | undefined;
+  let advised = (text: string): string => text;
   try {
     const command = await loadCommand(argv[0]);
-    name = command.name;
-    args = argumentsOf(command, argv.slice(1));
+    const args = argumentsOf(command, argv.slice(1));
+    const means = (meant: Arguments): void => {
+      advised = (text) => advise(text, command.name, meant);
+    };
+    means(args);
     if (isSet(args, 'help')) {
       terminal.data(helpText(command));
       status = 0;
     } else {
       refuseSwallowedFlags(command, args, process.env);
-      let meant = args;
       const session: Session = {
         root: resolveRoot(home, textOf(args, 'root')),
         home,
@@ -170,10 +171,8 @@ export async function main(argv: readonly string[], home: string): Promise<void>
         scrubber,
         clock: systemClock,
         signal: interruption.signal,
-        advise: (text) => advise(text, command.name, meant),
-        means(changed) {
-          args = meant = changed;
-        },
+        advise: (text) => advised(text),
+        means,
         atExit(cleanup) {
           cleanups.add(cleanup);
           return () => cleanups.delete(cleanup);
@@ -193,8 +192,7 @@ export async function main(argv: readonly string[], home: string): Promise<void>
     const error = interruption.signal.aborted ? interruption.signal.reason : thrown;
     terminal.live([]);
     if (error instanceof StrataError) {
-      const text = formatError(error, terminal);
-      terminal.say(name && args ? advise(text, name, args) : text);
+      terminal.say(advised(formatError(error, terminal)));
       status = error.exitStatus;
     } else {
       terminal.say(formatBug(error));

@@ -69,16 +69,19 @@ export function sandboxOfContext(context: string): string | undefined {
 /** Below the sandbox's folder; written at the end of a start. */
 export const infoFile = 'sandbox.json';
 
-/** The command that starts or stops the sandbox of this folder or name. */
-function hintFor(action: 'start' | 'stop', folder: string): string {
+/** The flag that names the sandbox of this folder or name, with what stands before it. */
+function nameFlag(folder: string, before: string): string {
   const name = path.basename(folder);
-  return `npm run sandbox -- ${action}${name === defaultSandboxName ? '' : ` --name ${name}`}`;
+  return name === defaultSandboxName ? before : `${before} --name ${name}`;
 }
 
-export const startHint = (folder: string): string => hintFor('start', folder);
+export const startHint = (folder: string): string => nameFlag(folder, 'npm run sandbox -- start');
 
 export const restartHint = (folder: string): string =>
-  `${hintFor('stop', folder)}, then ${startHint(folder)}`;
+  `${nameFlag(folder, 'npm run sandbox -- stop')}, then ${startHint(folder)}`;
+
+/** Of `kubectl` all that stands behind it is its own. */
+export const kubectlHint = (name: string): string => `${nameFlag(name, 'npm run sandbox --')} kubectl`;
 
 /** What `start` wrote at its end, or undefined. Says nothing about whether it still runs. */
 function readStored(folder: string): StoredSandbox | undefined {
