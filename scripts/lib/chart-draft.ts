@@ -37,10 +37,10 @@ const ownLabels = ['helm.sh/chart', 'app.kubernetes.io/instance', 'app.kubernete
 export const camelOf = (name: string): string =>
   name.replace(/[^A-Za-z0-9]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? '');
 
+export const pascalOf = (name: string): string => camelOf(`-${name}`);
+
 /** What a Pod needs to start. */
 const copied = ['ConfigMap', 'Secret', 'ServiceAccount'];
-
-export const pascalOf = (name: string): string => camelOf(`-${name}`);
 
 /**
  * What makes names or labels of its own name, a dash and ten characters.

@@ -3,7 +3,7 @@ import { type Draft, type Node, podOf, without } from './chart-draft.ts';
 import { Guard, Lines, valueAt } from './chart-template.ts';
 import { flag } from './chart-values.ts';
 import { withSharedImages } from './chart-workload.ts';
-import { at, type KubeObject, lastAppliedAnnotation, listAt, stableJson } from './manifest.ts';
+import { at, type KubeObject, listAt, stableJson } from './manifest.ts';
 import { applyWaveOf, isAhead, isJobAhead, runAnnotation } from './wave.ts';
 
 /** What a hook needs is not there yet before the first install, and still the old one before an upgrade. */
@@ -17,7 +17,7 @@ function addCopy(
   const object = draft.objects.find(({ kind, metadata }) => `${kind}/${metadata.name}` === reference)!;
   const name = draft.plainName(object);
   // A cloud gives a ServiceAccount its identity by an annotation.
-  const kept = without(object.metadata.annotations ?? {}, lastAppliedAnnotation, runAnnotation);
+  const kept = without(object.metadata.annotations ?? {}, runAnnotation);
   const own = { ...object, metadata: { ...object.metadata, annotations: kept as Record<string, string> } };
   if (object.kind === 'Secret') {
     const made = `and ${condition} (${draft.include(`makes.${name}`)})`;

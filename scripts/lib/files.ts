@@ -100,13 +100,15 @@ export const temporaryPath = (prefix: string, parent = tmpdir()): string =>
     return path.join(realpathSync(parent), `${prefix}${randomBytes(8).toString('hex')}`);
   });
 
-/** npm runs scripts in the package's folder; the user typed the path somewhere else. */
+/** npm runs scripts in the package's folder; the user types somewhere else. */
+const folderOfUser = (environment: NodeJS.ProcessEnv): string => environment.INIT_CWD ?? process.cwd();
+
 export const typedPath = (environment: NodeJS.ProcessEnv, typed: string): string =>
-  path.resolve(environment.INIT_CWD ?? process.cwd(), typed);
+  path.resolve(folderOfUser(environment), typed);
 
 /** A path as it is typed in the folder of the user. */
 export const pathToType = (environment: NodeJS.ProcessEnv, file: string): string =>
-  path.relative(environment.INIT_CWD ?? process.cwd(), file) || '.';
+  path.relative(folderOfUser(environment), file) || '.';
 
 function writeFiles(folder: string, files: FileSet): void {
   for (const [name, content] of files) {
