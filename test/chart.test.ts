@@ -488,13 +488,14 @@ for (const [title, annotations, hook] of [
   });
 }
 
+const account: KubeObject = {
+  apiVersion: 'v1',
+  kind: 'ServiceAccount',
+  metadata: { name: 'web', namespace: 'ns', annotations: { 'cloud.example/role': 'reader' } },
+};
+
 making('what a Job needs before the install comes along as it is', () => {
   const web = deployment();
-  const account: KubeObject = {
-    apiVersion: 'v1',
-    kind: 'ServiceAccount',
-    metadata: { name: 'web', namespace: 'ns', annotations: { 'cloud.example/role': 'reader' } },
-  };
   const job = { ...deployment(), apiVersion: 'batch/v1', kind: 'Job' };
   job.metadata = { name: 'migrate', namespace: 'ns', annotations: { 'strata.dev/run': 'before' } };
   Object.assign(podOf(job) as object, { serviceAccountName: 'web', tolerations: [{ operator: 'Exists' }] });
@@ -505,6 +506,33 @@ making('what a Job needs before the install comes along as it is', () => {
   for (const field of ['imagePullSecrets', 'nodeSelector'])
     assert.match(text, `{{- with $.Values.web.${field} }}\n      ${field}:\n`);
   assert.match(text, 'tolerations:\n        - operator: Exists\n', 'its own stay its own');
+});
+
+making('the annotations of a ServiceAccount are values of the workload that has it alone', () => {
+  const web = deployment();
+  const other = deployment();
+  other.metadata = { ...other.metadata, name: 'other', labels: {} };
+  const job = { ...deployment(), apiVersion: 'batch/v1', kind: 'Job' };
+  job.metadata = { name: 'migrate', namespace: 'ns', annotations: { 'strata.dev/run': 'before' } };
+  for (const object of [web, other, job])
+    Object.assign(podOf(object) as object, { serviceAccountName: 'web' });
+  const given = '    {{- with $.Values.web.serviceAccount.annotations }}\n    {{- toYaml . | nindent 4 }}\n';
+  const alone = chartFiles(inputOf([web, account, job], {}));
+  assert.equal(parse(fileOf(alone, 'values.yaml')).web.serviceAccount, {
+    annotations: { 'cloud.example/role': 'reader' },
+  });
+  assert.match(
+    fileOf(alone, 'templates/web-serviceaccount.yaml'),
+    '\n  {{- with $.Values.web.serviceAccount.annotations }}\n  annotations:\n    {{- toYaml . | nindent 4 }}\n',
+  );
+  // Who migrates has to be who the workload is.
+  const copies = fileOf(alone, 'templates/migrate-job.yaml').split('---');
+  const copy = copies.find((document) => /^kind: ServiceAccount$/m.test(document)) ?? '';
+  assert.match(copy, `    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded\n${given}`);
+  const shared = chartFiles(inputOf([web, other, account], {}));
+  const values = parse(fileOf(shared, 'values.yaml'));
+  assert.equal([values.web.serviceAccount, values.other.serviceAccount], [undefined, undefined]);
+  assert.match(fileOf(shared, 'templates/web-serviceaccount.yaml'), '\n    cloud.example/role: reader\n');
 });
 
 making('what shares the image of a workload follows its values', () => {
@@ -566,6 +594,7 @@ making('a headless Service has nothing to set, and nobody scales a StatefulSet u
     type: 'ClusterIP',
     port: 5432,
     nodePort: 0,
+    annotations: {},
   });
 });
 

@@ -1,5 +1,5 @@
 import { inOrder } from './chart-order.ts';
-import { Expression, Lines, scalar, templateOf } from './chart-template.ts';
+import { Expression, Guard, Lines, scalar, templateOf, valueAt } from './chart-template.ts';
 import type { Setting, Settings } from './chart-values.ts';
 import type { Contract, Field } from './contract.ts';
 import { inventoryLabel } from './inventory.ts';
@@ -336,18 +336,35 @@ export class Draft {
     return field === 'matchLabels' && this.selects(entry) ? this.withIdentity(adapted as Node) : adapted;
   }
 
-  metadata(object: KubeObject, changes: { name?: string; annotations?: Node } = {}): Node {
+  /** The value that holds the annotations of a ServiceAccount, when it is of one workload alone. */
+  accountSteps(object: KubeObject): string[] | undefined {
+    const [owner, ...others] = object.kind === 'ServiceAccount' ? this.ownersOf(object) : [];
+    return owner === undefined || others.length > 0
+      ? undefined
+      : [owner.section, 'serviceAccount', 'annotations'];
+  }
+
+  /** @param changes `annotationsAt`: the value that stands for the annotations of the object */
+  metadata(
+    object: KubeObject,
+    changes: { name?: string; annotations?: Node; annotationsAt?: readonly string[] } = {},
+  ): Node {
     const { labels = {}, annotations = {} } = object.metadata;
+    const { annotationsAt } = changes;
     const isOfRelease = object.metadata.namespace !== undefined;
     const name = changes.name ?? this.plainName(object);
-    const kept = { ...annotations, ...changes.annotations };
+    const fixed = { ...(annotationsAt ? {} : annotations), ...changes.annotations };
+    const hasFixed = Object.keys(fixed).length > 0;
+    const given =
+      annotationsAt && new Guard(`with ${valueAt(annotationsAt)}`, new Lines('toYaml .', hasFixed));
     return {
       name: isOfRelease ? this.nameOf(name) : name,
       labels: {
         ...without(labels, inventoryLabel, ...ownLabels),
         '': new Lines(this.include('labels'), true),
       },
-      ...(Object.keys(kept).length > 0 ? { annotations: kept } : {}),
+      ...(hasFixed ? { annotations: { ...fixed, ...(given ? { '': given } : {}) } } : {}),
+      ...(given && !hasFixed ? { annotations: given } : {}),
     };
   }
 

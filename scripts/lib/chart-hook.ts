@@ -16,7 +16,6 @@ function addCopy(
 ): void {
   const object = draft.objects.find(({ kind, metadata }) => `${kind}/${metadata.name}` === reference)!;
   const name = draft.plainName(object);
-  // A cloud gives a ServiceAccount its identity by an annotation.
   const kept = without(object.metadata.annotations ?? {}, runAnnotation);
   const own = { ...object, metadata: { ...object.metadata, annotations: kept as Record<string, string> } };
   if (object.kind === 'Secret') {
@@ -30,7 +29,7 @@ function addCopy(
     file,
     {
       ...(draft.adapt(without(object, 'metadata', 'data')) as Node),
-      metadata: draft.metadata(own, changes),
+      metadata: draft.metadata(own, { ...changes, annotationsAt: draft.accountSteps(object) }),
       ...data,
     },
     condition,

@@ -103,6 +103,7 @@ export function addService(draft: Draft, object: KubeObject): void {
   const [first, ...others] = listAt(spec, 'ports') as Node[];
   const type = textAt(object, 'spec', 'type') ?? 'ClusterIP';
   const settings = owner && draft.settingsOf(owner.section);
+  let annotationsAt: string[] | undefined;
   const isFirst = settings !== undefined && settings.service === undefined && !isHeadless(object);
   if (isFirst && first !== undefined && type !== 'ExternalName') {
     const steps = [owner!.section, 'service'];
@@ -120,8 +121,10 @@ export function addService(draft: Draft, object: KubeObject): void {
           value: numberAt(first, 'nodePort') ?? 0,
           schema: whole(0, 65535),
         },
+        annotations: { value: object.metadata.annotations ?? {}, schema: texts },
       },
     };
+    annotationsAt = [...steps, 'annotations'];
     const isExposed = `ne ${valueAt([...steps, 'type'])} "ClusterIP"`;
     const exposed = (port: Node): Node =>
       port.nodePort === undefined ? port : { ...port, nodePort: new Guard(`if ${isExposed}`, port.nodePort) };
@@ -139,7 +142,7 @@ export function addService(draft: Draft, object: KubeObject): void {
     ];
     reach(draft, object, steps);
   }
-  draft.write(draft.fileOf(object), { ...adapted, metadata: draft.metadata(object) });
+  draft.write(draft.fileOf(object), { ...adapted, metadata: draft.metadata(object, { annotationsAt }) });
 }
 
 /** The hosts as values; undefined when the rules hold what values cannot say. */
@@ -271,7 +274,6 @@ export function addIngress(draft: Draft): void {
     metadata: { name, namespace: draft.input.namespace, labels },
     spec: {},
   };
-  const metadata = draft.metadata({ ...base, metadata: { ...base.metadata, annotations: {} } });
   const paths = new Guard('range .paths', [
     {
       path: new Expression('.path | quote'),
@@ -294,10 +296,7 @@ export function addIngress(draft: Draft): void {
     {
       apiVersion: base.apiVersion,
       kind: base.kind,
-      metadata: {
-        ...metadata,
-        annotations: new Guard('with $.Values.ingress.annotations', new Lines('toYaml .')),
-      },
+      metadata: draft.metadata(base, { annotationsAt: ['ingress', 'annotations'] }),
       spec: {
         ...without(base.spec as Node, 'rules', 'tls', 'ingressClassName'),
         ingressClassName: new Guard('with $.Values.ingress.className', new Expression('. | quote')),

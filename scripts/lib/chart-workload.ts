@@ -44,6 +44,7 @@ export const reservedInSection = new Set([
   'replicaCount',
   'image',
   'service',
+  'serviceAccount',
   'resources',
   'env',
   'config',
@@ -227,11 +228,22 @@ function withImagesBelow(draft: Draft, value: Node): Node {
 }
 
 /** An object that nothing is to be set of but the images that it shares with a workload. */
-export function addOther(draft: Draft, object: KubeObject): void {
+export function addOther(draft: Draft, object: KubeObject, annotationsAt?: readonly string[]): void {
   draft.write(draft.fileOf(object), {
     ...withImagesBelow(draft, without(object, 'metadata', 'status')),
-    metadata: draft.metadata(object),
+    metadata: draft.metadata(object, { annotationsAt }),
   });
+}
+
+/** A cloud gives a ServiceAccount its identity by an annotation. */
+export function addServiceAccount(draft: Draft, object: KubeObject): void {
+  const steps = draft.accountSteps(object);
+  if (steps) {
+    draft.settingsOf(steps[0]!).serviceAccount = {
+      settings: { annotations: { value: object.metadata.annotations ?? {}, schema: texts } },
+    };
+  }
+  addOther(draft, object, steps);
 }
 
 function podNode(draft: Draft, workload: Workload): Node {

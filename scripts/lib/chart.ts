@@ -6,7 +6,7 @@ import { addIngress, addService, keptNamespace, textsNaming } from './chart-serv
 import { documentOf } from './chart-template.ts';
 import { chartYaml, helmignore, helperText, notesText } from './chart-text.ts';
 import { flag, oneOf, type Setting, type Settings, text, valuesSchema, valuesYaml } from './chart-values.ts';
-import { addOther, addWorkload, reservedInSection } from './chart-workload.ts';
+import { addOther, addServiceAccount, addWorkload, reservedInSection } from './chart-workload.ts';
 import type { Field } from './contract.ts';
 import type { FileSet } from './files.ts';
 import { inventoryLabel } from './inventory.ts';
@@ -123,6 +123,7 @@ function build(draft: Draft): FileSet {
     if (object.kind === 'Service') addService(draft, object);
     else if (object.kind === 'ConfigMap') addConfigMap(draft, object);
     else if (object.kind === 'Secret') addSecret(draft, object);
+    else if (object.kind === 'ServiceAccount') addServiceAccount(draft, object);
     else if (object.kind === 'Ingress') continue;
     else if (object.kind === 'HorizontalPodAutoscaler' && draft.ownersOf(object).length > 0) continue;
     else if (isJobAhead(object)) addHook(draft, object);

@@ -269,6 +269,21 @@ const rules: readonly Rule[] = [
     with: (section) => ({ [section]: { service: { type: 'NodePort' } } }),
   },
   {
+    path: /^(\w+)\/service\/annotations$/,
+    value: { owner: 'me' },
+    changes: ['^Service/[\\w-]+\\.metadata\\.annotations$'],
+  },
+  {
+    path: /^(\w+)\/service\/annotations\/owner$/,
+    changes: ['^Service/[\\w-]+\\.metadata\\.annotations\\.owner$'],
+  },
+  {
+    path: /^(\w+)\/serviceAccount\/annotations$/,
+    value: { role: 'x' },
+    changes: ['^ServiceAccount/[\\w-]+\\.metadata\\.annotations$'],
+    also: ['^ServiceAccount/migrate-[\\w-]+\\.metadata\\.annotations\\.role$'],
+  },
+  {
     path: /^(\w+)\/(?:\w+\/)?resources$/,
     value: { limits: { cpu: '2' } },
     changes: [`^OWNER\\.${container}\\.resources$`],
