@@ -16,11 +16,9 @@ function addCopy(
 ): void {
   const object = draft.objects.find(({ kind, metadata }) => `${kind}/${metadata.name}` === reference)!;
   const name = draft.plainName(object);
-  const kept = without(object.metadata.annotations ?? {}, runAnnotation);
-  const own = { ...object, metadata: { ...object.metadata, annotations: kept as Record<string, string> } };
   if (object.kind === 'Secret') {
     const made = `and ${condition} (${draft.include(`makes.${name}`)})`;
-    draft.write(file, secretNode(draft, own, changes), made);
+    draft.write(file, secretNode(draft, object, changes), made);
     return;
   }
   const lines = `${draft.include(`config.${name}`)} | trim`;
@@ -29,7 +27,7 @@ function addCopy(
     file,
     {
       ...(draft.adapt(without(object, 'metadata', 'data')) as Node),
-      metadata: draft.metadata(own, { ...changes, annotationsAt: draft.accountSteps(object) }),
+      metadata: draft.metadata(object, { ...changes, annotationsAt: draft.accountSteps(object) }),
       ...data,
     },
     condition,
