@@ -4,13 +4,8 @@ import { startSandbox, stopSandbox } from './lib/boot.ts';
 import { type Arguments, type Command, helpText, isSet, parseArguments, textOf } from './lib/command.ts';
 import { StrataError } from './lib/errors.ts';
 import { nearest } from './lib/nearest.ts';
-import {
-  readRunningSandbox,
-  restartHint,
-  type SandboxInfo,
-  sandboxFolder,
-  sandboxStatus,
-} from './lib/sandbox.ts';
+import { readRunningSandbox, type SandboxInfo, sandboxStatus } from './lib/sandbox.ts';
+import { restartHint, sandboxFolder } from './lib/sandbox-name.ts';
 import type { Session } from './lib/session.ts';
 import { formatTable } from './lib/terminal.ts';
 

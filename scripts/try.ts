@@ -1,6 +1,6 @@
 import { startSandbox } from './lib/boot.ts';
 import type { Command } from './lib/command.ts';
-import { sandboxFolder } from './lib/sandbox.ts';
+import { sandboxFolder } from './lib/sandbox-name.ts';
 import { command as status } from './status.ts';
 import { command as up } from './up.ts';
 

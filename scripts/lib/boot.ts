@@ -18,10 +18,10 @@ import {
   type SandboxInfo,
   type SandboxPlace,
   type StoredSandbox,
-  sandboxContext,
   sandboxStatus,
   toInfo,
 } from './sandbox.ts';
+import { sandboxContext } from './sandbox-name.ts';
 import { formatDuration, type Session } from './session.ts';
 
 export interface SandboxOptions extends SandboxPlace {

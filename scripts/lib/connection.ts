@@ -10,7 +10,7 @@ import type { Context } from './kubeconfig.ts';
 import { childEnvironment, type Kubectl, posixShell, runKubectl } from './kubectl.ts';
 import { expiredSince, loginCommand, type Trouble, troubleOf } from './login.ts';
 import { isRecord, textAt } from './manifest.ts';
-import { sandboxOfContext, startHint } from './sandbox.ts';
+import { sandboxOfContext, startHint } from './sandbox-name.ts';
 import { type Scrubber, scrubJson } from './scrub.ts';
 import { learnSecrets } from './secrets.ts';
 import type { Session } from './session.ts';

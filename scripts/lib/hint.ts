@@ -1,5 +1,5 @@
 import { type Arguments, type FlagName, flagWords, isSet, overlayOf } from './command.ts';
-import { kubectlHint, sandboxOfContext } from './sandbox.ts';
+import { kubectlHint, sandboxOfContext } from './sandbox-name.ts';
 
 const ofTree = 'chart diff doctor down env generate history render rollback status up';
 const ofCluster = 'diff doctor down history rollback status up';

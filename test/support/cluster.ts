@@ -3,7 +3,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { killSandbox, startSandbox, stopSandbox } from '../../scripts/lib/boot.ts';
 import { processWithPid } from '../../scripts/lib/process.ts';
-import { readRunningSandbox, type SandboxInfo, sandboxFolder } from '../../scripts/lib/sandbox.ts';
+import { readRunningSandbox, type SandboxInfo } from '../../scripts/lib/sandbox.ts';
+import { sandboxFolder } from '../../scripts/lib/sandbox-name.ts';
 import type { Session } from '../../scripts/lib/session.ts';
 import { testSession } from './session.ts';
 
